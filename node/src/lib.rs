@@ -1,1 +1,4 @@
-//! placeholder
+//! The node: a pure core that decides, and the adapters around it that act, joined by one driver.
+
+pub mod net;
+pub mod store;

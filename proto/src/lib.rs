@@ -16,13 +16,22 @@
 //! What arrives is [`claimed::Claimed`]; only verification makes it [`claimed::Verified`].
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod blob;
 pub mod bytes;
 pub mod claimed;
+pub mod control;
+pub mod ebpf;
 pub mod fault;
 pub mod hash;
 pub mod id;
 pub mod json;
 pub mod key;
 pub mod limits;
+pub mod log;
 pub mod name;
+pub mod package;
+pub mod repo;
+pub mod sync;
 pub mod text;
+pub mod ticket;
+pub mod trust;

@@ -1,1 +1,1 @@
-//! it
+//! Integration tests of the node: the store's contract, the network on loopback.

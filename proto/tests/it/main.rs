@@ -1,1 +1,1 @@
-//! it
+//! Integration tests of the protocol: formats, properties, outside vectors, the oracle of the view.

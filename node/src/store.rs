@@ -1,0 +1,1 @@
+//! The store: files hold the truth, the index can be rebuilt.

@@ -1,0 +1,1 @@
+//! Chunk groups: a blob in pieces that verify alone.

@@ -1,0 +1,1 @@
+//! What a command asks its node over the control socket.

@@ -1,0 +1,1 @@
+//! Facts read from a compiled eBPF object, bounded and without panics.

@@ -1,0 +1,1 @@
+//! Entries: every kind, its body, and what makes an entry void.

@@ -1,0 +1,1 @@
+//! Fork evidence: two checkpoints of one key that no honest log could have.

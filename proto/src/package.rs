@@ -1,0 +1,5 @@
+//! A release as its publisher states it: the manifest, its signature, and the file it is written from.
+
+pub mod dsse;
+pub mod manifest;
+pub mod source;

@@ -1,0 +1,1 @@
+//! DSSE: what a signature over a payload covers.

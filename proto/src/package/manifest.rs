@@ -1,0 +1,1 @@
+//! The manifest: an in-toto Statement about the files of one release.

@@ -1,0 +1,5 @@
+//! What a repository says: its root documents, the sequence of authority, the view.
+
+pub mod root;
+pub mod sequence;
+pub mod view;

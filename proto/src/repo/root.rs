@@ -1,0 +1,1 @@
+//! Root documents: who owns a repository, as a signed chain.

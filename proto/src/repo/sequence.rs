@@ -1,0 +1,1 @@
+//! The sequence: every operation of authority, judged once, at its position.

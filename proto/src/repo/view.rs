@@ -1,0 +1,1 @@
+//! The view: authority and entries to index records and their hash, the same on every node.

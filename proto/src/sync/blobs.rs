@@ -1,0 +1,1 @@
+//! Messages of the blob exchange, `/skep/blob/1`.

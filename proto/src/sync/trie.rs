@@ -1,0 +1,1 @@
+//! The radix trie that finds what two nodes hold differently.

@@ -1,0 +1,1 @@
+//! Messages of the sync stream, `/skep/sync/1`, with every limit.

@@ -1,0 +1,1 @@
+//! Tickets: the checksummed text that one gives a friend.

@@ -1,0 +1,1 @@
+//! Local trust: rules, view and release to a decision with its facts.
