@@ -3,6 +3,7 @@
 use bech32::{Bech32m, Hrp};
 
 use crate::hash::{Sha256, digest};
+use crate::key::Key;
 
 /// Human-readable part of a repository's id.
 const REPOSITORY: Hrp = Hrp::parse_unchecked("skep");
@@ -16,6 +17,32 @@ digest!(
     /// the label is for people.
     HandleId
 );
+
+/// A node's public key, shown as a key; libp2p's PeerId stays inside the network adapter.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(Key);
+
+impl NodeId {
+    pub const fn from_key(key: Key) -> Self {
+        Self(key)
+    }
+
+    pub const fn key(&self) -> &Key {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for NodeId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "NodeId({self})")
+    }
+}
 
 /// A text that is not a repository's id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
