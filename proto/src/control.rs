@@ -1,1 +1,300 @@
-//! What a command asks its node over the control socket.
+//! What a command asks its node over the control socket, and what it is answered.
+//!
+//! Both ends are this program on one machine: a unix socket of mode 0600 whose peer the kernel
+//! names. Frames are `u32be length ‖ JSON`, at most [`FRAME_BYTES_MAX`]; the first of each side is
+//! a [`Hello`]. One request at a time; [`Response::Progress`] may come before its answer. Files
+//! are handed over by descriptor: with [`Request::PutBlob`] to the node, with [`Response::Blob`]
+//! from it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::hash::{Blake3, Sha256};
+use crate::id::{HandleId, RepoId};
+use crate::key::Key;
+use crate::name::{Name, Version};
+
+/// Version of this protocol: a command of another version says "restart the node" instead of guessing.
+pub const VERSION: u32 = 1;
+/// Longest frame, in bytes: a log's entries in hex, a page at a time, and reports of 10,000 lines.
+pub const FRAME_BYTES_MAX: usize = 16 << 20;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    pub version: u32,
+    /// Process that speaks, so that an error can name it.
+    pub pid: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case")]
+pub enum Request {
+    Status,
+    Peers,
+    Stop,
+    /// Reads `repos.d` again.
+    Reload,
+    /// Answered when a peer that shares the repository was compared with to the end.
+    AwaitSync { repo: RepoId },
+    /// A repository by alias or id.
+    Repo { repo: String },
+    /// All packages of a repository, with their releases.
+    Packages { repo: String },
+    /// The release that a reference means, and what this node thinks of it.
+    Release {
+        package: String,
+        normal: bool,
+        allow_yanked: bool,
+        accept_change: bool,
+    },
+    /// What is held of one key's log, from an entry on.
+    Log { repo: RepoId, key: Key, from: u64 },
+    PutRoot { repo: RepoId, root: Hex },
+    Append {
+        repo: RepoId,
+        key: Key,
+        entries: Vec<Hex>,
+        checkpoint: Hex,
+    },
+    /// The next message carries a descriptor of the file.
+    PutBlob,
+    /// Published here: its blobs are in the store, and are offered.
+    Publish { repo: RepoId, manifest: Sha256, blobs: Vec<BlobRef> },
+    /// Every file of a release, from this store or from peers.
+    Fetch {
+        repo: RepoId,
+        name: Name,
+        version: Version,
+        manifest: Sha256,
+    },
+    /// A descriptor of a blob that the store has.
+    OpenBlob { hash: Blake3 },
+    /// Trusted mode admitted it.
+    Admit {
+        repo: RepoId,
+        name: Name,
+        version: Version,
+        manifest: Sha256,
+    },
+    /// Where this node can be reached, for a ticket.
+    Addresses,
+    Doctor,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Response {
+    Done,
+    /// Not done: the exit code's meaning, the reason, and what to do.
+    Refused(Refused),
+    Progress(Progress),
+    Status(Status),
+    Peers { peers: Vec<Peer> },
+    Repo(Box<Repo>),
+    Packages { packages: Vec<Package> },
+    Release(Box<Release>),
+    Log(Log),
+    /// What was put, or, with a descriptor beside it, what is handed over.
+    Blob(BlobRef),
+    Addresses { node: Key, addresses: Vec<String> },
+    Doctor { checks: Vec<Check> },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    pub why: Refusal,
+    pub message: String,
+    #[serde(default)]
+    pub hint: Option<String>,
+}
+
+/// What a refusal means to a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refusal {
+    Failed,
+    /// Not trusted, or does not verify.
+    Untrusted,
+    NotFound,
+    Unreachable,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    pub done_bytes: u64,
+    pub all_bytes: u64,
+}
+
+/// Bytes in lower-case hex.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hex(pub Vec<u8>);
+
+impl Serialize for Hex {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&crate::hash::to_hex(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Hex {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        data_encoding::HEXLOWER
+            .decode(text.as_bytes())
+            .map(Self)
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobRef {
+    pub hash: Blake3,
+    pub size_bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    pub node: Key,
+    pub pid: u32,
+    pub up_s: u64,
+    pub peers: usize,
+    pub addresses: Vec<String>,
+    pub repos: Vec<RepoLine>,
+    /// Address of the HTTP side, if it listens.
+    pub gateway: Option<String>,
+    /// Why nothing new is taken, if so.
+    pub read_only: Option<String>,
+}
+
+/// A repository in one line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepoLine {
+    pub id: RepoId,
+    pub alias: Option<Name>,
+    pub state: String,
+    pub version: u64,
+    pub logs: usize,
+    pub packages: usize,
+    pub releases: usize,
+    pub view_hash: Option<Sha256>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    pub node: Key,
+    pub repos: Vec<RepoId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repo {
+    pub line: RepoLine,
+    pub name: String,
+    pub root_sha256: Option<Sha256>,
+    pub root_keys: Vec<Key>,
+    pub root_threshold: u64,
+    pub registrar: Option<Key>,
+    pub visibility: String,
+    pub witnesses: usize,
+    pub expires: Option<String>,
+    pub handles: Vec<Handle>,
+    /// Entries that are void, or of kinds that need a newer version.
+    pub void_entries: u64,
+    pub unknown_entries: u64,
+    pub forked_keys: Vec<Key>,
+    pub ineffective: Vec<Ineffective>,
+}
+
+/// An operation of authority that changed nothing, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ineffective {
+    pub position: u64,
+    pub operation: String,
+    pub why: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handle {
+    pub id: HandleId,
+    pub label: Name,
+    /// How many keys publish, and how many change the handle.
+    pub m: u64,
+    pub c: u64,
+    pub keys: Vec<Key>,
+    /// Hash of its latest effective operation, which a change must name.
+    pub latest: Option<Sha256>,
+    pub roles: Vec<String>,
+    pub names: Vec<Name>,
+    pub suspended: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Package {
+    pub name: Name,
+    pub owner: Handle,
+    pub suspended: bool,
+    pub deprecated: bool,
+    pub releases: Vec<ReleaseLine>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseLine {
+    pub version: Version,
+    /// `listed`, `pending` or `quarantined`.
+    pub state: String,
+    pub yanked: bool,
+    pub deprecated: bool,
+    pub suspended: bool,
+}
+
+/// One release with everything that a person or a check needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    pub repo: RepoId,
+    pub alias: Option<Name>,
+    pub name: Name,
+    pub version: Version,
+    pub manifest: Sha256,
+    /// The manifest's bytes and the signatures beside it, as its entry carries them.
+    pub payload: Hex,
+    pub signatures: Vec<(Key, Hex)>,
+    pub owner: Handle,
+    pub signers: Vec<Key>,
+    pub line: ReleaseLine,
+    /// Whether every file of it is in the store.
+    pub held: bool,
+    pub admitted: bool,
+    pub facts: Vec<Fact>,
+    /// Operations of this repository that changed nothing, and why.
+    pub ineffective: Vec<Ineffective>,
+}
+
+/// What a decision looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fact {
+    pub outcome: FactOutcome,
+    pub check: String,
+    pub text: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FactOutcome {
+    Ok,
+    Fail,
+    Note,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Log {
+    pub size: u64,
+    pub checkpoint: Option<Hex>,
+    pub entries: Vec<Hex>,
+}
+
+/// One line of `doctor`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    pub ok: bool,
+    pub what: String,
+    pub text: String,
+    pub hint: Option<String>,
+}

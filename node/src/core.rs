@@ -1,0 +1,352 @@
+//! The core: told what happened, it answers what to do.
+//!
+//! It touches no socket, disk, clock or dice: time comes in with every input, randomness is seeded
+//! once, and everything it wants done goes out as data. So it cannot fail, a run follows from its
+//! inputs, and a simulator can stand in for the world.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod effect;
+mod exchange;
+mod input;
+mod peers;
+mod repository;
+mod serve;
+mod session;
+mod sync;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use skep_proto::id::{NodeId, RepoId};
+use skep_proto::name::Name;
+use skep_proto::trust::file::RepoFile;
+
+pub use effect::{Effect, Event, Reply, Verdict};
+pub use exchange::WantEnd;
+pub use input::{
+    Command, FetchEnd, GossipId, Held, Holding, HoldingReason, Input, RequestId, SessionId,
+};
+pub use repository::Restored;
+
+use crate::snapshot::Snapshot;
+use repository::Repository;
+use session::Session;
+
+/// How often what is held is compared with a random peer: gossip that announces once leaves
+/// somebody without the news, this does not.
+const ANTI_ENTROPY_MS: u64 = 60_000;
+/// How long `AwaitSync` waits for a peer.
+const AWAIT_SYNC_MS: u64 = 15_000;
+
+/// Milliseconds since a moment that only the driver knows; monotonic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Time(pub u64);
+
+impl Time {
+    pub fn after(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// Milliseconds from `earlier` to this; 0 if it is later.
+    pub fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// Everything a node decides.
+pub struct Core {
+    me: NodeId,
+    now: Time,
+    dice: StdRng,
+    repos: BTreeMap<RepoId, Repository>,
+    sessions: BTreeMap<SessionId, Session>,
+    exchange: exchange::Exchange,
+    peers: peers::Peers,
+    awaiting_sync: Vec<(RequestId, RepoId, Time)>,
+    read_only: Option<String>,
+    next_round: Time,
+    /// What readers see was changed since it was last shown.
+    unseen: bool,
+    out: Vec<Effect>,
+}
+
+impl Core {
+    /// A core that knows nothing yet; `restored` is what the store held when it was opened.
+    pub fn new(me: NodeId, seed: [u8; 32], restored: Vec<Restored>) -> Self {
+        let repos = restored
+            .into_iter()
+            .map(|restored| (restored.repo, Repository::restore(restored)))
+            .collect();
+        Self {
+            me,
+            now: Time::default(),
+            dice: StdRng::from_seed(seed),
+            repos,
+            sessions: BTreeMap::new(),
+            exchange: exchange::Exchange::default(),
+            peers: peers::Peers::default(),
+            awaiting_sync: Vec::new(),
+            read_only: None,
+            next_round: Time(ANTI_ENTROPY_MS),
+            unseen: true,
+            out: Vec::new(),
+        }
+    }
+
+    /// The only entrance.
+    pub fn handle(&mut self, now: Time, input: Input) -> Vec<Effect> {
+        self.now = now;
+        match input {
+            Input::Connected {
+                session,
+                peer,
+                opener,
+                nonce,
+            } => self.connected(session, peer, opener, nonce),
+            Input::Closed { session } => self.closed(session),
+            Input::Heard { session, frame } => self.heard(session, &frame),
+            Input::Gossiped {
+                id,
+                from,
+                topic,
+                data,
+            } => self.gossiped(id, from, &topic, &data),
+            Input::Discovered { peer, addresses } => self.discovered(peer, addresses),
+            Input::Configured { repos } => self.configured(repos),
+            Input::Command(id, command) => self.command(id, command),
+            Input::Wanted { id, repo, blobs } => self.wanted(id, repo, &blobs),
+            Input::Abandoned(id) => self.abandoned(id),
+            Input::BlobBegun { hash, held } => {
+                let ended = self.exchange.begun(hash, &held);
+                self.wants_ended(ended);
+            }
+            Input::ListProven { hash } => self.exchange.list_proven(&hash),
+            Input::GroupStored {
+                from,
+                hash,
+                group,
+                size_bytes,
+            } => self.group_stored(from, hash, group, size_bytes),
+            Input::BlobStored { hash } => {
+                let ended = self.exchange.stored(hash);
+                self.wants_ended(ended);
+            }
+            Input::FetchEnded { peer, hash, why } => self.fetch_ended(peer, hash, why),
+            Input::PersistFailed { why } => self.persist_failed(why),
+            Input::Woken => self.woken(),
+        }
+        self.settle();
+        std::mem::take(&mut self.out)
+    }
+
+    /// What follows from any input: views that changed are computed, readers are shown them, free
+    /// peers get work, and the next wake-up is asked for.
+    fn settle(&mut self) {
+        self.refresh_views();
+        self.schedule_exchange();
+        if std::mem::take(&mut self.unseen) {
+            let snapshot = Arc::new(self.snapshot());
+            self.out.push(Effect::Show(snapshot));
+        }
+        let wake = self.next_wake();
+        self.out.push(Effect::WakeAt(wake));
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let repos = self.repos.values().map(Repository::snapshot);
+        Snapshot::new(
+            self.me,
+            repos.collect(),
+            self.sessions.values().map(|session| session.peer).collect(),
+            self.read_only.clone(),
+        )
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.out.push(Effect::Tell(event));
+    }
+
+    fn reply(&mut self, id: RequestId, reply: Reply) {
+        self.out.push(Effect::Reply(id, reply));
+    }
+
+    /// The files of `repos.d` are the list of what is followed.
+    fn configured(&mut self, repos: Vec<(Name, RepoFile)>) {
+        let mut followed: BTreeMap<RepoId, (Name, RepoFile)> = repos
+            .into_iter()
+            .map(|(alias, file)| (file.id, (alias, file)))
+            .collect();
+        for repo in self.repos.values_mut() {
+            repo.settings = followed.remove(&repo.id);
+            repo.repin();
+        }
+        for (id, settings) in followed {
+            self.repos.insert(id, Repository::new(id, settings));
+            let change = crate::store::Change::Follow { repo: id };
+            self.out.push(Effect::Persist(change));
+        }
+        for repo in self.repos.values() {
+            let topic = repo.topic();
+            self.out.push(match repo.is_followed() {
+                true => Effect::Subscribe { topic },
+                false => Effect::Unsubscribe { topic },
+            });
+        }
+        self.unseen = true;
+        self.dial_configured();
+        let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
+        for session in sessions {
+            self.send_tags(session);
+        }
+    }
+
+    fn command(&mut self, id: RequestId, command: Command) {
+        if let Some(why) = &self.read_only {
+            let why = format!("this node is read-only: {why}");
+            return self.reply(id, Reply::Refused(why));
+        }
+        match command {
+            Command::PutRoot { repo, root } => self.put_root(id, repo, root),
+            Command::Append {
+                repo,
+                key,
+                entries,
+                checkpoint,
+            } => self.append(id, repo, key, entries, checkpoint),
+            Command::Hold {
+                repo,
+                manifest,
+                holding,
+            } => self.with_repo(id, repo, |repo| repo.hold(manifest, holding)),
+            Command::Admit {
+                repo,
+                name,
+                version,
+                manifest,
+            } => self.with_repo(id, repo, |repo| repo.admit(name, version, manifest)),
+            Command::AwaitSync { repo } => {
+                self.awaiting_sync
+                    .push((id, repo, self.now.after(AWAIT_SYNC_MS)));
+                self.walk_all(&repo);
+            }
+        }
+    }
+
+    /// Carries out what changes one repository, persists it, and replies.
+    fn with_repo(
+        &mut self,
+        id: RequestId,
+        repo: RepoId,
+        change: impl FnOnce(&mut Repository) -> Option<crate::store::Change>,
+    ) {
+        let Some(repo) = self.repos.get_mut(&repo) else {
+            return self.reply(id, Reply::Refused("this node does not follow the repository".into()));
+        };
+        if let Some(change) = change(repo) {
+            self.out.push(Effect::Persist(change));
+        }
+        self.unseen = true;
+        self.reply(id, Reply::Done);
+    }
+
+    fn wanted(
+        &mut self,
+        id: RequestId,
+        repo: RepoId,
+        blobs: &[(skep_proto::hash::Blake3, u64)],
+    ) {
+        if let Some(end) = self.exchange.want(id, repo, blobs, &mut self.out) {
+            self.reply(id, Reply::Want(end));
+        }
+    }
+
+    fn wants_ended(&mut self, ended: Vec<(RequestId, WantEnd)>) {
+        for (id, end) in ended {
+            self.reply(id, Reply::Want(end));
+        }
+    }
+
+    fn abandoned(&mut self, id: RequestId) {
+        self.exchange.forget(id);
+        self.awaiting_sync.retain(|(waiting, ..)| *waiting != id);
+    }
+
+    fn group_stored(
+        &mut self,
+        from: NodeId,
+        hash: skep_proto::hash::Blake3,
+        group: u64,
+        size_bytes: u64,
+    ) {
+        if self
+            .exchange
+            .group_stored(self.now, from, &hash, group, size_bytes)
+        {
+            self.out.push(Effect::FinishBlob { hash });
+        }
+    }
+
+    fn fetch_ended(&mut self, peer: NodeId, hash: skep_proto::hash::Blake3, why: FetchEnd) {
+        self.exchange.fetch_ended(peer, &hash, why);
+        if why == FetchEnd::Lied {
+            self.misbehaved(peer, format!("sent bytes that are not part of blob {hash}"));
+        }
+    }
+
+    fn schedule_exchange(&mut self) {
+        let sessions = &self.sessions;
+        let sharing = |repo: &RepoId| {
+            let sharing = sessions.values().filter(|s| s.shared.contains(repo));
+            let mut peers: Vec<NodeId> = sharing.map(|session| session.peer).collect();
+            peers.sort_unstable();
+            peers.dedup();
+            peers
+        };
+        let ended = self
+            .exchange
+            .schedule(self.now, &sharing, &mut self.out);
+        self.wants_ended(ended);
+    }
+
+    /// What was dropped after a failed write must not be believed: the driver rebuilds the core
+    /// from the store; until then nothing new is taken.
+    fn persist_failed(&mut self, why: String) {
+        self.read_only = Some(why.clone());
+        self.unseen = true;
+        self.tell(Event::ReadOnly { why });
+    }
+
+    fn woken(&mut self) {
+        self.overdue();
+        let (due, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.awaiting_sync)
+            .into_iter()
+            .partition(|(.., deadline)| *deadline <= self.now);
+        self.awaiting_sync = waiting;
+        for (id, ..) in due {
+            self.reply(id, Reply::TimedOut);
+        }
+        if self.now >= self.next_round {
+            self.next_round = self.now.after(ANTI_ENTROPY_MS);
+            self.anti_entropy();
+        }
+        self.dial_configured();
+        self.gossip_due();
+    }
+
+    fn next_wake(&self) -> Time {
+        let sessions = self.sessions.values().filter_map(Session::deadline);
+        let awaiting = self.awaiting_sync.iter().map(|(.., deadline)| *deadline);
+        let gossip = self.repos.values().filter_map(Repository::gossip_due);
+        sessions
+            .chain(awaiting)
+            .chain(gossip)
+            .chain([self.next_round, self.peers.next_dial()])
+            .min()
+            .unwrap_or(self.next_round)
+    }
+}
+
+#[cfg(test)]
+mod tests;

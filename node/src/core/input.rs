@@ -1,0 +1,162 @@
+//! What happened: everything the core is told.
+
+use skep_proto::hash::{Blake3, Sha256};
+use skep_proto::id::{NodeId, RepoId};
+use skep_proto::key::Key;
+use skep_proto::log::checkpoint::Checkpoint;
+use skep_proto::name::{Name, Version};
+use skep_proto::repo::root::SignedRoot;
+use skep_proto::trust::file::RepoFile;
+
+/// A live sync stream with one peer; a reconnected peer has another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+/// By which a reply finds who asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+/// By which the adapter finds a gossip message again when it is judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GossipId(pub Vec<u8>);
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// A sync stream is open; `nonce` is ours, fresh for this session.
+    Connected {
+        session: SessionId,
+        peer: NodeId,
+        opener: bool,
+        nonce: [u8; 32],
+    },
+    Closed {
+        session: SessionId,
+    },
+    /// One frame, type and CBOR, within the limit.
+    Heard {
+        session: SessionId,
+        frame: Vec<u8>,
+    },
+    Gossiped {
+        id: GossipId,
+        from: NodeId,
+        topic: [u8; 32],
+        data: Vec<u8>,
+    },
+    /// A node on this network, or one whose address somebody configured.
+    Discovered {
+        peer: NodeId,
+        addresses: Vec<String>,
+    },
+    /// What the files of `repos.d` say now, all of them.
+    Configured {
+        repos: Vec<(Name, RepoFile)>,
+    },
+    Command(RequestId, Command),
+    /// A command needs these blobs of a repository; answered when all are in the store.
+    Wanted {
+        id: RequestId,
+        repo: RepoId,
+        /// Hash and size in bytes.
+        blobs: Vec<(Blake3, u64)>,
+    },
+    /// Whoever asked is gone.
+    Abandoned(RequestId),
+    /// The store's answer to `BeginBlob`.
+    BlobBegun {
+        hash: Blake3,
+        held: Held,
+    },
+    /// A group list was proven against its hash and stored.
+    ListProven {
+        hash: Blake3,
+    },
+    /// One chunk group was verified and stored.
+    GroupStored {
+        from: NodeId,
+        hash: Blake3,
+        group: u64,
+        size_bytes: u64,
+    },
+    /// A blob is whole and in its place.
+    BlobStored {
+        hash: Blake3,
+    },
+    FetchEnded {
+        peer: NodeId,
+        hash: Blake3,
+        why: FetchEnd,
+    },
+    /// The store could not keep something; what depended on it was not sent.
+    PersistFailed {
+        why: String,
+    },
+    /// The time that `WakeAt` asked for has come.
+    Woken,
+}
+
+/// What a person or a tool wants done, through the control socket.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// A signed root document, made where the root keys are.
+    PutRoot { repo: RepoId, root: SignedRoot },
+    /// Entries signed where the key is: taken as a peer's would be, if they continue the log.
+    Append {
+        repo: RepoId,
+        key: Key,
+        entries: Vec<Vec<u8>>,
+        checkpoint: Checkpoint,
+    },
+    /// A release whose blobs are in the store: why, and which.
+    Hold {
+        repo: RepoId,
+        manifest: Sha256,
+        holding: Holding,
+    },
+    /// Trusted mode admitted this manifest under this name and version.
+    Admit {
+        repo: RepoId,
+        name: Name,
+        version: Version,
+        manifest: Sha256,
+    },
+    /// Answered once a peer that shares the repository was compared with to the end.
+    AwaitSync { repo: RepoId },
+}
+
+/// Blobs of one release that this node has, and why: what is published or kept is offered to
+/// peers, what was only used is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    pub why: HoldingReason,
+    /// Hash and size in bytes of every file.
+    pub blobs: Vec<(Blake3, u64)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HoldingReason {
+    Used,
+    Kept,
+    Published,
+}
+
+/// How much of a blob the store has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    Whole,
+    /// Verified groups, and whether the group list is proven.
+    Part { groups: Vec<u64>, list: bool },
+}
+
+/// Why a peer delivers nothing more of what it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FetchEnd {
+    Done,
+    NotFound,
+    /// The connection or our disk failed.
+    Failed,
+    /// Slower than the least that keeps a request alive.
+    Stalled,
+    /// It sent a list or a group that does not verify.
+    Lied,
+}

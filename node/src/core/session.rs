@@ -1,0 +1,111 @@
+//! One sync session: who is at the other end, what both follow, and what is still unanswered.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use skep_proto::id::{NodeId, RepoId};
+use skep_proto::key::Key;
+use skep_proto::log::checkpoint::Checkpoint;
+
+use super::Time;
+
+/// Unanswered requests of ours in one session; what would be more waits its turn.
+pub(super) const ASKED_MAX: usize = 8;
+/// How long an answer may take before the request goes elsewhere.
+pub(super) const ANSWER_MS: u64 = 20_000;
+/// Signature checks that one peer may cost us in a second: about 2 % of a core.
+pub(super) const SIGNATURE_CHECKS_PER_S: u32 = 256;
+
+/// What we asked and are waiting for.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Asked {
+    Hello,
+    Tags,
+    Roots {
+        repo: RepoId,
+    },
+    Trie {
+        repo: RepoId,
+        prefixes: Vec<Vec<u8>>,
+    },
+    /// Entries from what we hold towards a checkpoint that this peer offered.
+    Entries {
+        repo: RepoId,
+        key: Key,
+        from: u64,
+        target: Box<Checkpoint>,
+    },
+    /// How the prefix of ours at `m` relates to the checkpoint of size `n` that contradicts it.
+    Proof {
+        repo: RepoId,
+        key: Key,
+        m: u64,
+        n: u64,
+    },
+}
+
+/// A walk over the peer's frontier trie: what is still to be asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Walk {
+    pub(super) prefixes: VecDeque<Vec<u8>>,
+    /// The registrar's log grew meanwhile: what was dropped as not admitted may be admitted now.
+    pub(super) again: bool,
+    /// Entries that this walk found and that are still being fetched.
+    pub(super) fetching: BTreeSet<Key>,
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) peer: NodeId,
+    /// Whether we opened the stream: decides roles in tags.
+    pub(super) opener: bool,
+    pub(super) nonce: [u8; 32],
+    pub(super) their_nonce: Option<[u8; 32]>,
+    /// Repositories that both ends follow.
+    pub(super) shared: BTreeSet<RepoId>,
+    next_id: u32,
+    pub(super) asked: BTreeMap<u32, (Asked, Time)>,
+    /// Waiting for a free place among [`ASKED_MAX`].
+    pub(super) waiting: VecDeque<Asked>,
+    pub(super) walks: BTreeMap<RepoId, Walk>,
+    checks: (u64, u32),
+}
+
+impl Session {
+    pub(super) fn new(peer: NodeId, opener: bool, nonce: [u8; 32]) -> Self {
+        Self {
+            peer,
+            opener,
+            nonce,
+            their_nonce: None,
+            shared: BTreeSet::new(),
+            next_id: 0,
+            asked: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            walks: BTreeMap::new(),
+            checks: (0, 0),
+        }
+    }
+
+    /// A fresh request id, for what was just asked.
+    pub(super) fn ask(&mut self, asked: Asked, now: Time) -> u32 {
+        let id = self.next_id;
+        self.next_id = self.next_id.wrapping_add(1);
+        self.asked.insert(id, (asked, now.after(ANSWER_MS)));
+        id
+    }
+
+    /// Whether this peer may cost us one more signature check in this second.
+    pub(super) fn may_check(&mut self, now: Time) -> bool {
+        let second = now.0 / 1_000;
+        if self.checks.0 != second {
+            self.checks = (second, 0);
+        }
+        self.checks.1 += 1;
+        self.checks.1 <= SIGNATURE_CHECKS_PER_S
+    }
+
+    /// When the first unanswered request is overdue.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.asked.values().map(|(_, deadline)| *deadline).min()
+    }
+}
