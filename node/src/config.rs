@@ -1,0 +1,37 @@
+//! What a node is started with. Read once by whoever starts it, and passed down.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use skep_proto::id::NodeId;
+use skep_proto::key::SigningKey;
+
+/// Default port, TCP and UDP, where peers reach a node: tickets survive a restart.
+pub const PORT: u16 = 7701;
+/// Default address of the HTTP side: this machine only.
+pub const GATEWAY: &str = "127.0.0.1:7700";
+
+/// Everything that differs between nodes.
+pub struct Config {
+    /// Node key: transport and membership, no authority over packages.
+    pub key: SigningKey,
+    /// `repos.d`: one file per repository.
+    pub repos: PathBuf,
+    pub store: PathBuf,
+    pub socket: PathBuf,
+    /// Where peers may connect, TCP and QUIC each. Empty: nowhere; the node only dials.
+    pub listen: Vec<SocketAddr>,
+    /// Addresses that tickets name before those that are observed.
+    pub public_addresses: Vec<String>,
+    /// Nodes that are dialled whatever the repositories say.
+    pub peers: Vec<(NodeId, Vec<String>)>,
+    pub mdns: bool,
+    pub gossip: bool,
+    /// Where the HTTP side listens.
+    pub gateway: Option<SocketAddr>,
+    /// Seed of the core's dice, and of its nonces.
+    pub seed: [u8; 32],
+    /// Version of the program, for status and peers.
+    pub version: &'static str,
+    pub faults: crate::store::Faults,
+}
