@@ -22,7 +22,8 @@ pub const BYTES_PER_LOG: u64 = 64 << 20;
 pub const CHECKPOINT_BYTES_MAX: usize = 1_024;
 /// Most cosignatures beside a checkpoint: a root document lists at most this many witnesses.
 pub const COSIGNATURES_MAX: usize = 16;
-/// Most hashes in an RFC 6962 proof: one a level, sizes are below 2^63.
+/// Most hashes in an RFC 6962 proof: one a level and one more reach trees of 2^62 entries, beyond what
+/// can exist.
 pub const PROOF_HASHES_MAX: usize = 63;
 /// Longest fork evidence in bytes: two checkpoints without cosignatures and one proof.
 pub const EVIDENCE_BYTES_MAX: usize = 4_096;

@@ -1,1 +1,4 @@
 //! Integration tests of the protocol: formats, properties, outside vectors, the oracle of the view.
+
+mod outside;
+mod vectors;
