@@ -34,11 +34,17 @@ pub enum Request {
     /// Reads `repos.d` again.
     Reload,
     /// Answered when a peer that shares the repository was compared with to the end.
-    AwaitSync { repo: RepoId },
+    AwaitSync {
+        repo: RepoId,
+    },
     /// A repository by alias or id.
-    Repo { repo: String },
+    Repo {
+        repo: String,
+    },
     /// All packages of a repository, with their releases.
-    Packages { repo: String },
+    Packages {
+        repo: String,
+    },
     /// The release that a reference means, and what this node thinks of it.
     Release {
         package: String,
@@ -47,8 +53,15 @@ pub enum Request {
         accept_change: bool,
     },
     /// What is held of one key's log, from an entry on.
-    Log { repo: RepoId, key: Key, from: u64 },
-    PutRoot { repo: RepoId, root: Hex },
+    Log {
+        repo: RepoId,
+        key: Key,
+        from: u64,
+    },
+    PutRoot {
+        repo: RepoId,
+        root: Hex,
+    },
     Append {
         repo: RepoId,
         key: Key,
@@ -58,7 +71,11 @@ pub enum Request {
     /// The next message carries a descriptor of the file.
     PutBlob,
     /// Published here: its blobs are in the store, and are offered.
-    Publish { repo: RepoId, manifest: Sha256, blobs: Vec<BlobRef> },
+    Publish {
+        repo: RepoId,
+        manifest: Sha256,
+        blobs: Vec<BlobRef>,
+    },
     /// Every file of a release, from this store or from peers.
     Fetch {
         repo: RepoId,
@@ -67,7 +84,9 @@ pub enum Request {
         manifest: Sha256,
     },
     /// A descriptor of a blob that the store has.
-    OpenBlob { hash: Blake3 },
+    OpenBlob {
+        hash: Blake3,
+    },
     /// Trusted mode admitted it.
     Admit {
         repo: RepoId,
@@ -88,15 +107,24 @@ pub enum Response {
     Refused(Refused),
     Progress(Progress),
     Status(Status),
-    Peers { peers: Vec<Peer> },
+    Peers {
+        peers: Vec<Peer>,
+    },
     Repo(Box<Repo>),
-    Packages { packages: Vec<Package> },
+    Packages {
+        packages: Vec<Package>,
+    },
     Release(Box<Release>),
     Log(Log),
     /// What was put, or, with a descriptor beside it, what is handed over.
     Blob(BlobRef),
-    Addresses { node: Key, addresses: Vec<String> },
-    Doctor { checks: Vec<Check> },
+    Addresses {
+        node: Key,
+        addresses: Vec<String>,
+    },
+    Doctor {
+        checks: Vec<Check>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,6 +18,8 @@ use crate::key::{Key, Signature, SigningKey};
 use crate::limits::COSIGNATURES_MAX;
 use crate::log::tree::SIZE_MAX;
 
+/// Longest checkpoint in CBOR, in bytes: its own fields, and 16 cosignatures of at most 112.
+pub const ENCODED_BYTES_MAX: usize = 160 + COSIGNATURES_MAX * 112;
 /// Latest time of a cosignature in unix seconds: what C2SP allows.
 pub const TIME_MAX: u64 = (1 << 63) - 1;
 
@@ -131,6 +133,21 @@ impl Checkpoint {
             _ => return false,
         }
         true
+    }
+
+    /// Reads what [`Checkpoint::to_bytes`] wrote, all of `input`.
+    pub fn from_bytes(input: &[u8]) -> Result<Claimed<Self>, bytes::Error> {
+        let mut reader = Reader::strict(input, ENCODED_BYTES_MAX)?;
+        let checkpoint = Self::read(&mut reader)?;
+        reader.end()?;
+        Ok(Claimed(checkpoint))
+    }
+
+    /// CBOR, with the cosignatures: a gossip message, a file of the store.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        self.write(&mut writer);
+        writer.finish()
     }
 
     /// Reads `[key, size, root, sig, [*16 [key, time, sig]]]`.
