@@ -247,8 +247,6 @@ pub struct Handle {
     pub m: u64,
     pub c: u64,
     pub keys: Vec<Key>,
-    /// Hash of its latest effective operation, which a change must name.
-    pub latest: Option<Sha256>,
     pub roles: Vec<String>,
     pub names: Vec<Name>,
     pub suspended: bool,

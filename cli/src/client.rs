@@ -1,0 +1,305 @@
+//! Reaching a node: the one that runs, or one inside this process for as long as the command takes.
+//!
+//! Both are spoken to in the same way, over a control socket, so a command cannot tell them apart
+//! and has one path. The in-process node holds the store's lock and serves the home's socket: a
+//! second command started meanwhile talks to it.
+
+use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use skep_node::config::{Config, PORT};
+use skep_node::control::{self, Connection};
+use skep_node::run::{self, Running};
+use skep_node::store::Faults;
+use skep_proto::control::{Hello, Refusal, Refused, Request, Response, VERSION};
+
+use crate::commands::Session;
+use crate::error::{CliError, Exit, Hint, Result, quoted};
+use crate::home::config::Settings;
+use crate::home::keys::Keys;
+
+/// Where a service's node answers.
+const SERVICE_SOCKET: &str = "/run/skep/skep.sock";
+/// How long another command's in-process node is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+const LOCK_RETRY: Duration = Duration::from_millis(100);
+
+/// A conversation with a node.
+pub(crate) struct Client {
+    connection: Option<Connection>,
+    own: Option<Running>,
+}
+
+/// How an in-process node is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Own {
+    /// It dials, and listens nowhere.
+    Dials,
+    /// `--offline`: it does neither.
+    Offline,
+}
+
+impl Client {
+    /// Talks to the node that runs, or runs one.
+    pub(crate) async fn connect(session: &Session<'_>) -> Result<Self> {
+        let own = if session.global.offline { Own::Offline } else { Own::Dials };
+        let deadline = std::time::Instant::now() + LOCK_WAIT;
+        loop {
+            if let Some(client) = Self::running(session).await? {
+                return Ok(client);
+            }
+            match start(session, own_config(session, own)?).await {
+                Ok(running) => return Self::of_own(running, session).await,
+                Err(run::Error::Store { source, path }) if source.is_locked() => {
+                    if std::time::Instant::now() >= deadline {
+                        let error = run::Error::Store { source, path };
+                        return Err(start_failed(&error));
+                    }
+                    tokio::time::sleep(LOCK_RETRY).await;
+                }
+                Err(error) => return Err(start_failed(&error)),
+            }
+        }
+    }
+
+    /// Talks to the node that runs; none if none does.
+    pub(crate) async fn running(session: &Session<'_>) -> Result<Option<Self>> {
+        let given = session.global.node.as_deref();
+        if let Some(address) = given {
+            let path = Path::new(address);
+            let connection = Connection::connect(path).map_err(|e| {
+                let message = format!("no node answers at `{}`", path.display());
+                let hint = Hint::new("skep node run");
+                CliError::new(Exit::Unreachable, message, hint).because(&e)
+            })?;
+            return Self::greet(connection, None).await.map(Some);
+        }
+        for path in [session.home.socket(), Path::new(SERVICE_SOCKET)] {
+            // A socket file that nobody answers is left over from a node that was killed.
+            if let Ok(connection) = Connection::connect(path) {
+                return Self::greet(connection, None).await.map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    async fn of_own(running: Running, session: &Session<'_>) -> Result<Self> {
+        let path = session.home.socket();
+        let connection = Connection::connect(path)
+            .map_err(|e| CliError::io("reach our own node at", path, &e))?;
+        Self::greet(connection, Some(running)).await
+    }
+
+    async fn greet(connection: Connection, own: Option<Running>) -> Result<Self> {
+        let mut client = Self {
+            connection: Some(connection),
+            own,
+        };
+        let ours = Hello {
+            version: VERSION,
+            pid: std::process::id(),
+        };
+        let theirs: Hello = client
+            .with_connection(move |connection| {
+                connection.send(&ours, None)?;
+                connection.receive().map(|(hello, _)| hello)
+            })
+            .await?;
+        if theirs.version != VERSION {
+            return Err(CliError::new(
+                Exit::Failed,
+                format!(
+                    "the node (process {}) speaks version {} of the control protocol, this command {VERSION}",
+                    theirs.pid, theirs.version
+                ),
+                Hint::new("start the node again with this skep: skep node stop; skep node run"),
+            ));
+        }
+        Ok(client)
+    }
+
+    /// Whether the node is inside this process.
+    pub(crate) fn is_own(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// Asks, and gives the answer; a refusal is an error.
+    pub(crate) async fn ask(&mut self, request: Request) -> Result<Response> {
+        self.exchange(request, None, |_, _| {}).await.map(|(response, _)| response)
+    }
+
+    /// Hands a file over with the question.
+    pub(crate) async fn ask_with_file(
+        &mut self,
+        request: Request,
+        file: std::fs::File,
+    ) -> Result<Response> {
+        let answered = self.exchange(request, Some(file), |_, _| {}).await;
+        answered.map(|(response, _)| response)
+    }
+
+    /// Asks for what comes with a file.
+    pub(crate) async fn ask_for_file(&mut self, request: Request) -> Result<(Response, OwnedFd)> {
+        match self.exchange(request, None, |_, _| {}).await? {
+            (response, Some(file)) => Ok((response, file)),
+            (response, None) => Err(unexpected(&response)),
+        }
+    }
+
+    /// Asks for what takes long: `progress` hears (done, all) in bytes.
+    pub(crate) async fn ask_long(
+        &mut self,
+        request: Request,
+        progress: impl Fn(u64, u64) + Send + 'static,
+    ) -> Result<Response> {
+        let answered = self.exchange(request, None, progress).await;
+        answered.map(|(response, _)| response)
+    }
+
+    async fn exchange(
+        &mut self,
+        request: Request,
+        file: Option<std::fs::File>,
+        progress: impl Fn(u64, u64) + Send + 'static,
+    ) -> Result<(Response, Option<OwnedFd>)> {
+        let answered = self
+            .with_connection(move |connection| {
+                connection.send(&request, file.as_ref().map(|file| file.as_fd()))?;
+                loop {
+                    match connection.receive()? {
+                        (Response::Progress(p), _) => progress(p.done_bytes, p.all_bytes),
+                        answer => return Ok(answer),
+                    }
+                }
+            })
+            .await?;
+        match answered {
+            (Response::Refused(refused), _) => Err(refused_error(refused)),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Blocking work on a thread where it may block.
+    async fn with_connection<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Connection) -> std::result::Result<T, control::Error> + Send + 'static,
+    ) -> Result<T> {
+        let gone = || {
+            let hint = Hint::new("skep node status");
+            CliError::new(Exit::Unreachable, "the conversation with the node has ended", hint)
+        };
+        let mut connection = self.connection.take().ok_or_else(gone)?;
+        let done = tokio::task::spawn_blocking(move || {
+            let result = work(&mut connection);
+            (connection, result)
+        });
+        let (connection, result) = done.await.map_err(|e| gone().because(&e))?;
+        self.connection = Some(connection);
+        result.map_err(|e| gone().because(&e))
+    }
+
+    /// Ends the conversation, and the node if it was ours.
+    pub(crate) async fn close(self) {
+        drop(self.connection);
+        if let Some(own) = self.own {
+            own.stop().await;
+        }
+    }
+}
+
+/// Starts a node in this process.
+pub(crate) async fn start(
+    session: &Session<'_>,
+    config: Config,
+) -> std::result::Result<Running, run::Error> {
+    // Said by the caller's error if it cannot be made: the socket or the store fail next.
+    drop(session.home.create_dir(&session.home.store_dir()));
+    run::start(config).await
+}
+
+/// Configuration of a node that lives as long as a command.
+fn own_config(session: &Session<'_>, own: Own) -> Result<Config> {
+    let settings = Settings::load(&session.home, session.env)?;
+    let mut config = config(session, &settings)?;
+    config.listen = Vec::new();
+    config.gateway = None;
+    if own == Own::Offline {
+        config.mdns = false;
+        config.peers = Vec::new();
+        config.dial = false;
+    }
+    Ok(config)
+}
+
+/// Configuration of `node run`.
+pub(crate) fn config(session: &Session<'_>, settings: &Settings) -> Result<Config> {
+    let key = Keys::of(&session.home).node_key()?;
+    let home = &session.home;
+    Ok(Config {
+        key,
+        repos: home.repos_dir(),
+        store: home.store_dir(),
+        socket: home.create_socket_dir()?,
+        listen: settings.listen.clone(),
+        public_addresses: settings.public_addresses.clone(),
+        peers: settings.peers.clone(),
+        dial: true,
+        mdns: settings.mdns,
+        gossip: settings.gossip,
+        gateway: settings.gateway,
+        seed: rand::random(),
+        version: env!("CARGO_PKG_VERSION"),
+        faults: Faults::from_text(session.env.fault_point.as_deref()),
+    })
+}
+
+/// A node that could not be started, with what helps.
+pub(crate) fn start_failed(error: &run::Error) -> CliError {
+    let hint = match error {
+        run::Error::Store { source, .. } if source.is_locked() => {
+            Hint::new("wait until that process is done, or stop it; another home: --home DIR")
+        }
+        run::Error::Store { source, .. } if source.is_newer() => {
+            Hint::new("use the skep that made it, or a newer one")
+        }
+        run::Error::Store { path, .. } => Hint::new(format!("ls -ld {}; df -h {}", quoted(path), quoted(path))),
+        run::Error::Net(net) if net.is_port_in_use() => Hint::new(
+            "another port: set `listen` in config.toml, for example listen = [\"0.0.0.0:7702\"]",
+        ),
+        run::Error::Net(_) => Hint::new("skep doctor --config"),
+        run::Error::Gateway { .. } => {
+            Hint::new("another port: set `gateway` in config.toml, for example gateway = \"127.0.0.1:7710\"")
+        }
+        run::Error::Socket { path, .. } => Hint::new(format!("ls -ld {}", quoted(path))),
+        run::Error::Repos(_) => Hint::new("correct the file, or move it away"),
+    };
+    CliError::new(Exit::Failed, error.to_string(), hint).because_of_source(error)
+}
+
+fn refused_error(refused: Refused) -> CliError {
+    let exit = match refused.why {
+        Refusal::Failed => Exit::Failed,
+        Refusal::Untrusted => Exit::Untrusted,
+        Refusal::NotFound => Exit::NotFound,
+        Refusal::Unreachable => Exit::Unreachable,
+    };
+    let hint = match refused.hint {
+        Some(hint) => Hint::new(hint),
+        None => Hint::none("the node knows none"),
+    };
+    CliError::new(exit, refused.message, hint)
+}
+
+/// An answer of another kind than the question: the two are of different builds.
+pub(crate) fn unexpected(response: &Response) -> CliError {
+    let kind = serde_json::to_value(response).ok();
+    let kind = kind.and_then(|v| v.get("answer").map(ToString::to_string));
+    CliError::new(
+        Exit::Failed,
+        format!("the node answered something else: {}", kind.unwrap_or_default()),
+        Hint::new("start the node again with this skep: skep node stop; skep node run"),
+    )
+}

@@ -1,0 +1,105 @@
+//! The control socket: what commands ask of a running node.
+//!
+//! A thread of its own for each connection: few come, and files are handed over by descriptor.
+//! Questions are answered from the snapshot and the store; only what changes something, or misses
+//! something, goes through the driver.
+
+mod answer;
+mod connection;
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use skep_proto::control::{Hello, VERSION};
+
+pub(crate) use answer::Answers;
+pub use connection::{Connection, Error};
+
+/// Commands that talk to a node at the same time.
+const CONNECTIONS_MAX: usize = 32;
+
+/// A control socket that is served; it is gone when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Socket(PathBuf);
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // A socket that stays behind is replaced by the next node: nothing to do about a failure.
+        drop(std::fs::remove_file(&self.0));
+    }
+}
+
+/// Listens on `path`, mode 0600. A socket that nobody answers is replaced; the lock of the store
+/// has made sure that no other node owns it.
+pub(crate) fn listen(path: &Path, answers: Answers) -> io::Result<Socket> {
+    if path.exists() {
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    let open = Arc::new(AtomicUsize::new(0));
+    std::thread::Builder::new()
+        .name("control".into())
+        .spawn(move || accept(&listener, &Arc::new(answers), &open))?;
+    Ok(Socket(path.to_owned()))
+}
+
+fn accept(listener: &UnixListener, answers: &Arc<Answers>, open: &Arc<AtomicUsize>) {
+    for stream in listener.incoming() {
+        let Ok(stream) = stream else {
+            continue;
+        };
+        if !is_ours(&stream) || open.load(Ordering::Acquire) >= CONNECTIONS_MAX {
+            continue;
+        }
+        open.fetch_add(1, Ordering::AcqRel);
+        let (answers, open) = (Arc::clone(answers), Arc::clone(open));
+        let serving = std::thread::Builder::new().name("control-connection".into());
+        let serve = move || {
+            serve(stream, &answers);
+            open.fetch_sub(1, Ordering::AcqRel);
+        };
+        if let Err(error) = serving.spawn(serve) {
+            tracing::warn!(%error, "no thread for a control connection");
+        }
+    }
+}
+
+/// The socket's mode keeps others out; a root process is let in as well.
+fn is_ours(stream: &UnixStream) -> bool {
+    let Ok(peer) = rustix::net::sockopt::socket_peercred(stream) else {
+        return false;
+    };
+    peer.uid == rustix::process::geteuid() || peer.uid.is_root()
+}
+
+fn serve(stream: UnixStream, answers: &Answers) {
+    let mut connection = Connection::new(stream);
+    let hello = Hello {
+        version: VERSION,
+        pid: std::process::id(),
+    };
+    let greeted = connection.send(&hello, None).is_ok()
+        && connection
+            .receive::<Hello>()
+            .is_ok_and(|(theirs, _)| theirs.version == VERSION);
+    while greeted {
+        let request = match connection.receive() {
+            Ok((request, _)) => request,
+            Err(error) => {
+                if !matches!(error, Error::Gone) {
+                    tracing::debug!(%error, "a control connection ended");
+                }
+                return;
+            }
+        };
+        if let Err(error) = answers.answer(request, &mut connection) {
+            tracing::debug!(%error, "a control connection ended in mid-answer");
+            return;
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Starting and stopping a node: the adapters are built, the core is restored from the store, the
+//! driver runs, and the control socket says that it does.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use skep_proto::id::NodeId;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::config::Config;
+use crate::control::{self, Answers, Socket};
+use crate::core::Core;
+use crate::driver::{Driver, Handle};
+use crate::snapshot::Snapshot;
+use crate::store::disk::Disk;
+use crate::store::{self, Store};
+use crate::{gateway, keeper, net, repos, restore};
+
+/// Why a node could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("could not open the store `{}`", path.display())]
+    Store {
+        path: PathBuf,
+        #[source]
+        source: store::Error,
+    },
+    #[error("could not start the network")]
+    Net(#[source] net::Error),
+    #[error("could not listen on {address} for HTTP")]
+    Gateway {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("could not listen on the control socket `{}`", path.display())]
+    Socket {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Repos(#[from] repos::Error),
+}
+
+/// A running node. Dropping it stops it without waiting; [`Running::stop`] waits.
+pub struct Running {
+    handle: Handle,
+    net: net::Net,
+    gateway: Option<SocketAddr>,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+    socket: Socket,
+}
+
+/// Starts a node. When this returns it is ready: the store is open, repositories are loaded, and
+/// the control socket answers.
+pub async fn start(config: Config) -> Result<Running, Error> {
+    let me = NodeId::from_key(config.key.key());
+    let followed = repos::read_all(&config.repos)?;
+    let (store, restored) = open_store(&config).await?;
+    let (shown, snapshot) = watch::channel(Arc::new(Snapshot::empty(me)));
+    let source = net::source(Arc::clone(&store), snapshot.clone());
+    let net_config = net::Config {
+        key: config.key.clone(),
+        listen: config.listen.clone(),
+        mdns: config.mdns,
+        gossip: config.gossip,
+        version: config.version,
+        ..net::Config::default()
+    };
+    let (net, events) = net::Net::start(net_config, source)
+        .await
+        .map_err(Error::Net)?;
+    let core = Core::new(me, config.seed, restored);
+    let driver = Driver::new(
+        me,
+        core,
+        config.seed,
+        Arc::clone(&store),
+        net.clone(),
+        events,
+        (shown, snapshot),
+    );
+    let handle = driver.handle.clone();
+    let (stop, stopped) = watch::channel(false);
+    let mut tasks = vec![tokio::spawn(driver.run(stopped.clone()))];
+    repos::configure(&handle, &config, followed).await;
+    let mut gateway = None;
+    if let Some(address) = config.gateway {
+        let (listener, bound) = gateway::bind(address)
+            .await
+            .map_err(|source| Error::Gateway { address, source })?;
+        gateway = Some(bound);
+        let serve = gateway::serve(listener, handle.clone(), stopped.clone());
+        tasks.push(tokio::spawn(serve));
+    }
+    tasks.push(tokio::spawn(keeper::run(
+        handle.clone(),
+        Arc::clone(&store),
+        stopped,
+    )));
+    let path = config.socket.clone();
+    let answers = Answers::new(config, handle.clone(), store, net.clone(), gateway, stop.clone());
+    let socket =
+        control::listen(&path, answers).map_err(|source| Error::Socket { path, source })?;
+    Ok(Running {
+        handle,
+        net,
+        gateway,
+        stop,
+        tasks,
+        socket,
+    })
+}
+
+async fn open_store(
+    config: &Config,
+) -> Result<(Arc<dyn Store>, Vec<crate::core::Restored>), Error> {
+    let (path, faults) = (config.store.clone(), config.faults.clone());
+    let opened = tokio::task::spawn_blocking(move || {
+        let failed = |source| Error::Store {
+            path: path.clone(),
+            source,
+        };
+        let store = Disk::open(&path, faults).map_err(failed)?;
+        let restored = restore::restore(&store).map_err(failed)?;
+        Ok((Arc::new(store) as Arc<dyn Store>, restored))
+    });
+    match opened.await {
+        Ok(opened) => opened,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    }
+}
+
+impl Running {
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Where peers can reach it, as multiaddresses.
+    pub fn addresses(&self) -> Vec<String> {
+        self.net.addresses()
+    }
+
+    /// Where the HTTP side listens.
+    pub fn gateway(&self) -> Option<SocketAddr> {
+        self.gateway
+    }
+
+    /// Waits until somebody stops the node through the control socket.
+    pub async fn stopped(&self) {
+        let mut stop = self.stop.subscribe();
+        // The sender is ours: it cannot be gone.
+        drop(stop.wait_for(|stop| *stop).await);
+    }
+
+    /// Stops and waits until everything that runs has ended.
+    pub async fn stop(self) {
+        let Self {
+            stop,
+            tasks,
+            socket,
+            net,
+            handle,
+            ..
+        } = self;
+        drop(socket);
+        stop.send_replace(true);
+        drop(handle);
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a part of the node had failed");
+            }
+        }
+        net.shut_down().await;
+    }
+}

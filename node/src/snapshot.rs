@@ -1,0 +1,111 @@
+//! What readers are answered from: an immutable picture that is swapped whole.
+//!
+//! Commands, the HTTP side and the serving of blobs read it without asking the core. It holds no
+//! payload: manifests are read from the store, at the place that the view names.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod report;
+mod resolve;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use skep_proto::hash::{Blake3, Sha256};
+use skep_proto::id::{NodeId, RepoId};
+use skep_proto::key::Key;
+use skep_proto::name::{Name, RepoRef, Version};
+use skep_proto::repo::chain::Chain;
+use skep_proto::repo::view::View;
+use skep_proto::trust::file::{RepoFile, Rule};
+
+pub use resolve::{NotFound, Resolved};
+
+use crate::core::Holding;
+
+/// Everything that is read of a node.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    pub me: NodeId,
+    repos: BTreeMap<RepoId, Arc<RepoSnapshot>>,
+    /// Connected peers, with what both follow.
+    pub peers: Vec<(NodeId, BTreeSet<RepoId>)>,
+    /// Why nothing new is taken, if so.
+    pub read_only: Option<String>,
+}
+
+/// One repository, as this node sees it.
+#[derive(Debug, Clone)]
+pub struct RepoSnapshot {
+    pub id: RepoId,
+    /// Alias and file; none while it is stored but no longer followed.
+    pub settings: Option<(Name, RepoFile)>,
+    pub chain: Arc<Chain>,
+    /// None while the chain gives no view.
+    pub view: Option<Arc<View>>,
+    /// Releases whose files are here, by manifest.
+    pub holdings: Arc<BTreeMap<Sha256, Holding>>,
+    /// Blobs that peers are offered.
+    pub offered: Arc<BTreeSet<Blake3>>,
+    /// What trusted mode admitted before.
+    pub admitted: Arc<BTreeMap<(Name, Version), Sha256>>,
+    /// Entries held of each log.
+    pub sizes: Arc<BTreeMap<Key, u64>>,
+}
+
+impl Snapshot {
+    pub fn new(
+        me: NodeId,
+        repos: Vec<Arc<RepoSnapshot>>,
+        peers: Vec<(NodeId, BTreeSet<RepoId>)>,
+        read_only: Option<String>,
+    ) -> Self {
+        Self {
+            me,
+            repos: repos.into_iter().map(|repo| (repo.id, repo)).collect(),
+            peers,
+            read_only,
+        }
+    }
+
+    /// Of a node that knows nothing yet.
+    pub fn empty(me: NodeId) -> Self {
+        Self::new(me, Vec::new(), Vec::new(), None)
+    }
+
+    /// Repositories that are followed.
+    pub fn repos(&self) -> impl Iterator<Item = &Arc<RepoSnapshot>> {
+        self.repos.values().filter(|repo| repo.settings.is_some())
+    }
+
+    pub fn repo(&self, reference: &RepoRef) -> Option<&Arc<RepoSnapshot>> {
+        match reference {
+            RepoRef::Id(id) => self.repos.get(id).filter(|repo| repo.settings.is_some()),
+            RepoRef::Alias(alias) => self.repos().find(|repo| repo.alias() == Some(alias)),
+        }
+    }
+
+    /// Whether a blob may be served to peers in a repository.
+    pub fn offers(&self, repo: &RepoId, hash: &Blake3) -> bool {
+        let repo = self.repos.get(repo);
+        repo.is_some_and(|repo| repo.settings.is_some() && repo.offered.contains(hash))
+    }
+}
+
+impl RepoSnapshot {
+    pub fn alias(&self) -> Option<&Name> {
+        self.settings.as_ref().map(|(alias, _)| alias)
+    }
+
+    pub fn rules(&self) -> &[Rule] {
+        self.settings.as_ref().map_or(&[], |(_, file)| &file.trust)
+    }
+
+    /// What people call it: the alias, else the id.
+    pub fn called(&self) -> String {
+        self.alias()
+            .map_or_else(|| self.id.to_string(), ToString::to_string)
+    }
+}
+
+#[cfg(test)]
+mod tests;

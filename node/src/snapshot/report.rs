@@ -1,0 +1,185 @@
+//! A repository in the words of the control protocol.
+
+use skep_proto::control::{
+    Fact, FactOutcome, Handle, Ineffective, Package, ReleaseLine, Repo, RepoLine,
+};
+use skep_proto::log::entry::Role;
+use skep_proto::name::Version;
+use skep_proto::repo::authority::{self, Outcome};
+use skep_proto::repo::chain::State;
+use skep_proto::repo::root::Visibility;
+use skep_proto::repo::sequence::LogUse;
+use skep_proto::repo::view::{self, ReleaseState, View};
+use skep_proto::trust::{self, Decision};
+
+use super::RepoSnapshot;
+
+impl RepoSnapshot {
+    /// What is to be thought of the chain, in words.
+    pub fn state_text(&self) -> String {
+        match self.chain.state() {
+            State::Ok if self.view.as_ref().is_some_and(|v| !v.authority.sequence.is_whole()) => {
+                "ok, but not every registrar's log is held".to_owned()
+            }
+            State::Ok => "ok".to_owned(),
+            State::Behind if self.chain.links().is_empty() => "no root document yet".to_owned(),
+            State::Behind => "behind the root document that is pinned".to_owned(),
+            State::Disputed { version } => format!("two root documents of version {version}"),
+            State::Upgrade { version, rules } => {
+                format!("root document {version} is of rules {rules}: it needs a newer skep")
+            }
+        }
+    }
+
+    pub fn line(&self) -> RepoLine {
+        let packages = self.view.as_ref().map(|view| &view.packages);
+        let releases = packages.map_or(0, |p| p.values().map(|p| p.releases.len()).sum());
+        RepoLine {
+            id: self.id,
+            alias: self.alias().cloned(),
+            state: self.state_text(),
+            version: self.chain.links().len() as u64,
+            logs: self.sizes.len(),
+            packages: packages.map_or(0, |packages| packages.len()),
+            releases,
+            view_hash: self.view.as_ref().map(|view| view.hash),
+        }
+    }
+
+    pub fn report(&self) -> Repo {
+        let latest = self.chain.latest();
+        let document = latest.map(|link| &link.document);
+        let view = self.view.as_deref();
+        Repo {
+            line: self.line(),
+            name: document.map_or(String::new(), |d| d.name.clone()),
+            root_sha256: latest.map(|link| link.sha256),
+            root_keys: document.map_or(Vec::new(), |d| d.root.keys.clone()),
+            root_threshold: document.map_or(0, |d| d.root.threshold as u64),
+            registrar: document.map(|d| d.registrars.live),
+            visibility: match document.map(|d| d.visibility) {
+                Some(Visibility::Members) => "members".to_owned(),
+                Some(Visibility::Public) => "public".to_owned(),
+                None => String::new(),
+            },
+            witnesses: document
+                .and_then(|d| d.witnesses.as_ref())
+                .map_or(0, |w| w.keys.len()),
+            expires: document.and_then(|d| d.expires.as_ref().map(ToString::to_string)),
+            handles: view.map_or(Vec::new(), |view| {
+                let handles = view.authority.handles.values();
+                handles.map(|handle| self.handle(view, handle)).collect()
+            }),
+            void_entries: view.map_or(0, |view| view.void),
+            unknown_entries: view.map_or(0, |view| view.unknown),
+            forked_keys: view.map_or(Vec::new(), forked),
+            ineffective: self.ineffective(),
+        }
+    }
+
+    /// Operations of authority that changed nothing, and why.
+    pub fn ineffective(&self) -> Vec<Ineffective> {
+        let Some(view) = self.view.as_deref() else {
+            return Vec::new();
+        };
+        let judged = view.authority.judged.iter();
+        judged
+            .filter_map(|judged| match &judged.outcome {
+                Outcome::Effective { .. } => None,
+                Outcome::Ineffective(why) => Some(Ineffective {
+                    position: judged.position.index,
+                    operation: judged.leaf.to_string(),
+                    why: why.to_string(),
+                }),
+            })
+            .collect()
+    }
+
+    pub fn handle(&self, view: &View, handle: &authority::Handle) -> Handle {
+        let names = view.authority.names.values();
+        Handle {
+            id: handle.id,
+            label: handle.label.clone(),
+            m: handle.publish_threshold.into(),
+            c: handle.change_threshold.into(),
+            keys: handle.keys.iter().copied().collect(),
+            roles: handle.roles.iter().map(|role| role_word(*role).to_owned()).collect(),
+            names: names
+                .filter(|owned| owned.owner == handle.id)
+                .map(|owned| owned.name.clone())
+                .collect(),
+            suspended: view.is_handle_suspended(handle.id),
+        }
+    }
+
+    pub fn packages(&self) -> Vec<Package> {
+        let Some(view) = self.view.as_deref() else {
+            return Vec::new();
+        };
+        let packages = view.packages.values().filter_map(|package| {
+            Some(Package {
+                name: package.name.clone(),
+                owner: self.handle(view, view.handle(&package.owner)?),
+                suspended: package.suspended.on,
+                deprecated: package.deprecated.on,
+                releases: package
+                    .releases
+                    .iter()
+                    .map(|(version, release)| release_line(version, release))
+                    .collect(),
+            })
+        });
+        packages.collect()
+    }
+}
+
+/// One version in a line.
+pub(crate) fn release_line(version: &Version, release: &view::Release) -> ReleaseLine {
+    ReleaseLine {
+        version: version.clone(),
+        state: match release.state {
+            ReleaseState::Listed(_) => "listed",
+            ReleaseState::Pending(_) => "pending",
+            ReleaseState::Quarantined => "quarantined",
+        }
+        .to_owned(),
+        yanked: release.yanked.on,
+        deprecated: release.deprecated.on,
+        suspended: release.suspended.on,
+    }
+}
+
+/// What a decision looked at, for whoever asked.
+pub(crate) fn facts(decision: &Decision) -> Vec<Fact> {
+    let facts = decision.facts.iter();
+    facts
+        .map(|fact| Fact {
+            outcome: match fact.outcome {
+                trust::Outcome::Ok => FactOutcome::Ok,
+                trust::Outcome::Fail => FactOutcome::Fail,
+                trust::Outcome::Note => FactOutcome::Note,
+            },
+            check: fact.check.to_owned(),
+            text: fact.text.clone(),
+        })
+        .collect()
+}
+
+fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Publisher => "publisher",
+        Role::Approver => "approver",
+        Role::Reviewer => "reviewer",
+        Role::Attester => "attester",
+        Role::Advisor => "advisor",
+    }
+}
+
+fn forked(view: &View) -> Vec<skep_proto::key::Key> {
+    let registrars = view.authority.sequence.registrars.iter();
+    let registrars = registrars.map(|(key, used)| (key, used));
+    let logs = view.logs.iter().chain(registrars);
+    logs.filter(|(_, used)| **used == LogUse::Forked)
+        .map(|(key, _)| *key)
+        .collect()
+}
