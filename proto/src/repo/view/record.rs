@@ -1,0 +1,148 @@
+//! The records of a view, and the hash that two nodes compare.
+
+use super::{Note, Package, Release, ReleaseState, View};
+use crate::bytes::Writer;
+use crate::hash::Sha256;
+use crate::name::{Fold, Version};
+use crate::repo::authority::Handle;
+
+/// CBOR of every record's key and value, unsorted.
+pub(super) fn records(view: &View) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let handles = view.authority.handles.values();
+    let handles = handles.map(|h| (id(0, h.id.as_bytes()), handle(view, h)));
+    let packages = view.packages.iter();
+    let packages = packages.map(|(fold, p)| (by_name(1, fold), package(p)));
+    let notes_of = view.notes.iter();
+    let notes_of = notes_of.map(|(fold, n)| (by_name(2, fold), notes(n)));
+    let attestations = view.attestations.iter();
+    let attestations = attestations.map(|(subject, n)| (id(3, subject.as_bytes()), notes(n)));
+    let members = view.authority.members.values();
+    let members = members.map(|(member, _)| {
+        let mut writer = Writer::new();
+        writer.array(2).text(&member.label).bool(member.on);
+        (id(4, member.node.as_bytes()), writer.finish())
+    });
+    handles
+        .chain(packages)
+        .chain(notes_of)
+        .chain(attestations)
+        .chain(members)
+        .collect()
+}
+
+/// SHA-256("skep-view/1\n" ‖ root of the trie over the records).
+pub(super) fn view_hash(view: &View) -> Sha256 {
+    let mut hashes: Vec<[u8; 64]> = records(view)
+        .iter()
+        .map(|(key, record)| {
+            let mut path = [0; 64];
+            path[..32].copy_from_slice(Sha256::of(&[key]).as_bytes());
+            path[32..].copy_from_slice(Sha256::of(&[record]).as_bytes());
+            path
+        })
+        .collect();
+    hashes.sort_unstable();
+    Sha256::of(&[b"skep-view/1\n", &trie_root(&hashes, 0)])
+}
+
+/// The root over sorted records whose first `depth` nibbles are equal. `sync::trie` replaces it.
+fn trie_root(records: &[[u8; 64]], depth: usize) -> [u8; 32] {
+    const LEAF_RECORDS_MAX: usize = 16;
+    if records.is_empty() {
+        return [0; 32];
+    }
+    let mut node = vec![2];
+    if records.len() <= LEAF_RECORDS_MAX {
+        node.extend(records.iter().flatten());
+        return *Sha256::of(&[&node]).as_bytes();
+    }
+    node[0] = 3;
+    let nibble = |record: &[u8; 64]| (record[depth / 2] >> (4 * (1 - depth % 2))) & 15;
+    let mut rest = records;
+    for value in 0..16 {
+        let (child, others) = rest.split_at(rest.partition_point(|r| nibble(r) <= value));
+        node.extend(trie_root(child, depth + 1));
+        rest = others;
+    }
+    *Sha256::of(&[&node]).as_bytes()
+}
+
+fn id(kind: u64, id: &[u8]) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.array(2).uint(kind).bytes(id);
+    writer.finish()
+}
+
+fn by_name(kind: u64, fold: &Fold) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.array(2).uint(kind).text(fold.as_str());
+    writer.finish()
+}
+
+/// `[label, m, c, sorted keys, sorted roles, suspended]`
+fn handle(view: &View, handle: &Handle) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer
+        .array(6)
+        .text(handle.label.as_str())
+        .uint(handle.publish_threshold.into())
+        .uint(handle.change_threshold.into())
+        .array(handle.keys.len());
+    for key in &handle.keys {
+        writer.bytes(key.as_bytes());
+    }
+    writer.array(handle.roles.len());
+    for role in &handle.roles {
+        writer.uint(role.number().into());
+    }
+    writer.bool(view.is_handle_suspended(handle.id));
+    writer.finish()
+}
+
+/// `[name, owner, suspended, deprecated, [release…]]`, releases sorted bytewise by version.
+fn package(package: &Package) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer
+        .array(5)
+        .text(package.name.as_str())
+        .bytes(package.owner.as_bytes())
+        .bool(package.suspended.on)
+        .bool(package.deprecated.on)
+        .array(package.releases.len());
+    let releases = package.releases.iter();
+    let mut releases: Vec<_> = releases.map(|(v, r)| (Version::to_string(v), r)).collect();
+    releases.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    for (version, of) in releases {
+        release(&mut writer, &version, of);
+    }
+    writer.finish()
+}
+
+/// `[version, state, manifests, yanked, deprecated, suspended]`
+fn release(writer: &mut Writer, version: &str, release: &Release) {
+    let (state, manifests) = match &release.state {
+        ReleaseState::Pending(_) => (0, release.eligible.as_slice()),
+        ReleaseState::Listed(manifest) => (1, std::slice::from_ref(manifest)),
+        ReleaseState::Quarantined => (2, release.eligible.as_slice()),
+    };
+    writer.array(6).text(version).uint(state);
+    writer.array(manifests.len());
+    for manifest in manifests {
+        writer.bytes(manifest.as_bytes());
+    }
+    writer
+        .bool(release.yanked.on)
+        .bool(release.deprecated.on)
+        .bool(release.suspended.on);
+}
+
+/// Sorted SHA-256(key ‖ leaf), each once.
+fn notes(notes: &[Note]) -> Vec<u8> {
+    let hashes = Note::hashes(notes);
+    let mut writer = Writer::new();
+    writer.array(hashes.len());
+    for hash in hashes {
+        writer.bytes(hash.as_bytes());
+    }
+    writer.finish()
+}
