@@ -4,6 +4,8 @@
 //! different signatures would see different repositories, and libraries do differ (small-order
 //! keys, batch verification), so nothing else may be used, not even as a pre-check.
 
+pub mod file;
+
 use std::collections::BTreeSet;
 
 use crate::bytes::{Error, Reader, Writer};

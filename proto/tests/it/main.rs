@@ -1,5 +1,6 @@
 //! Integration tests of the protocol: formats, properties, outside vectors, the oracle of the view.
 
+mod key_files;
 mod outside;
 mod vectors;
 mod view;

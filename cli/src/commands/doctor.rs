@@ -1,0 +1,191 @@
+//! `skep doctor`: looks at everything a person can get wrong, and says what to type.
+//!
+//! A check never stops the others. All of them are listed, also when all is well: a silent doctor is
+//! not believed.
+
+use std::os::unix::fs::MetadataExt as _;
+
+use super::Session;
+use crate::args::Source;
+use crate::args::doctor::Doctor;
+use crate::error::{CliError, Exit, Hint, Result};
+use crate::home::config::{Config, Setting};
+use crate::home::keys::Keys;
+use crate::home::refuse_open;
+use crate::report::{Mark, Report, Table, Value};
+
+/// What one check found.
+struct Check {
+    mark: Mark,
+    name: &'static str,
+    found: String,
+    /// What to type, if it is not well.
+    hint: Option<String>,
+}
+
+pub(crate) fn run(args: &Doctor, session: &Session<'_>) -> Result<()> {
+    if args.config {
+        return session.ui.print(&settings(session)?);
+    }
+    let checks = [version(), home(session), config(session), keys(session)];
+    session.ui.print(&report(&checks))?;
+    verdict(&checks, session)
+}
+
+fn report(checks: &[Check]) -> Report {
+    let mut table = Table::without_header(&["mark", "check", "found", "hint"]);
+    for check in checks {
+        table.push([
+            check.mark.into(),
+            check.name.into(),
+            check.found.as_str().into(),
+            check.hint.clone().into(),
+        ]);
+    }
+    Report::answer("doctor").table("checks", table)
+}
+
+/// Exit 6 if a check failed, with the first thing to do.
+fn verdict(checks: &[Check], session: &Session<'_>) -> Result<()> {
+    let count = |mark| checks.iter().filter(|c| c.mark == mark).count();
+    let (warnings, failed) = (count(Mark::Warn), count(Mark::Fail));
+    let all = checks.len();
+    let Some(first) = checks.iter().find(|c| c.mark == Mark::Fail) else {
+        session
+            .ui
+            .say(&format!("{all} checks: none failed, warnings: {warnings}"));
+        return Ok(());
+    };
+    let hint = match &first.hint {
+        Some(hint) => Hint::new(hint),
+        None => Hint::none("the check says what it found, and that is all we know"),
+    };
+    let message = format!("{all} checks: {failed} failed, warnings: {warnings}");
+    Err(CliError::new(Exit::Problems, message, hint))
+}
+
+impl Check {
+    fn new(mark: Mark, name: &'static str, found: impl Into<String>) -> Self {
+        Self {
+            mark,
+            name,
+            found: found.into(),
+            hint: None,
+        }
+    }
+
+    /// A check that came to an error: its message, its causes and its hint.
+    fn failed(mark: Mark, name: &'static str, error: &CliError) -> Self {
+        let mut found = vec![error.message.clone()];
+        found.extend(error.causes.iter().map(|c| c.trim_end().to_owned()));
+        Self {
+            hint: error.hint.text().map(str::to_owned),
+            ..Self::new(mark, name, found.join(": "))
+        }
+    }
+}
+
+fn version() -> Check {
+    Check::new(
+        Mark::Ok,
+        "version",
+        format!("skep {}", env!("CARGO_PKG_VERSION")),
+    )
+}
+
+fn home(session: &Session<'_>) -> Check {
+    let root = session.home.root();
+    let shown = root.display().to_string();
+    let found = match std::fs::metadata(root) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            return Check::new(Mark::Note, "home", format!("{shown} is made when needed"));
+        }
+        Err(e) => return Check::failed(Mark::Fail, "home", &CliError::io("look at", root, &e)),
+        Ok(found) => found,
+    };
+    if let Err(e) = refuse_open("the home", root, found.mode(), 0o022) {
+        return Check::failed(Mark::Fail, "home", &e);
+    }
+    if let Err(e) = refuse_open("the home", root, found.mode(), 0o077) {
+        return Check::failed(Mark::Warn, "home", &e);
+    }
+    let socket = session.home.socket();
+    let elsewhere = if socket.starts_with(root) {
+        String::new()
+    } else {
+        format!(", its socket is {}", socket.display())
+    };
+    Check::new(Mark::Ok, "home", format!("{shown}{elsewhere}"))
+}
+
+fn config(session: &Session<'_>) -> Check {
+    match Config::read(&session.home, session.env) {
+        Err(e) => Check::failed(Mark::Fail, "config", &e),
+        Ok(config) if config.files.is_empty() => {
+            Check::new(Mark::Ok, "config", "no file, all defaults")
+        }
+        Ok(config) => {
+            let files = config.files.iter().map(|path| path.display().to_string());
+            let files: Vec<String> = files.collect();
+            Check::new(Mark::Ok, "config", files.join(", "))
+        }
+    }
+}
+
+fn keys(session: &Session<'_>) -> Check {
+    let stored = match Keys::of(&session.home).list() {
+        Err(e) => return Check::failed(Mark::Fail, "keys", &e),
+        Ok(stored) => stored,
+    };
+    if stored.is_empty() {
+        let mut none = Check::new(Mark::Note, "keys", "none yet");
+        none.hint = Some("skep key new".to_owned());
+        return none;
+    }
+    let described: Vec<String> = stored
+        .iter()
+        .map(|key| match key.file.is_encrypted() {
+            true => format!("{} has a passphrase", key.name),
+            false => format!("{} has no passphrase", key.name),
+        })
+        .collect();
+    Check::new(Mark::Ok, "keys", described.join(", "))
+}
+
+/// Every setting in effect and where it comes from.
+fn settings(session: &Session<'_>) -> Result<Report> {
+    let config = Config::read(&session.home, session.env)?;
+    let mut table = Table::new(&["setting", "value", "from"]);
+    let global = session.global;
+    let flag = |id| Source::of(id, session.matches).to_string();
+    let mut row = |name: &'static str, value: Value, from: String| {
+        table.push([name.into(), value, from.into()]);
+    };
+    row("home", session.home.root().into(), flag("home"));
+    row("socket", session.home.socket().into(), "home".to_owned());
+    row("node", global.node.clone().into(), flag("node"));
+    row("key", global.key.clone().into(), flag("key"));
+    row("offline", global.offline.into(), flag("offline"));
+    let addresses: Vec<String> = config
+        .listen
+        .value
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    row("listen", addresses.into(), origin(&config.listen));
+    row(
+        "peers",
+        config.peers.value.clone().into(),
+        origin(&config.peers),
+    );
+    row("mdns", config.mdns.value.into(), origin(&config.mdns));
+    row("gossip", config.gossip.value.into(), origin(&config.gossip));
+    Ok(Report::list("doctor.config", table))
+}
+
+fn origin<T>(setting: &Setting<T>) -> String {
+    match &setting.from {
+        Some(path) => path.display().to_string(),
+        None => "default".to_owned(),
+    }
+}

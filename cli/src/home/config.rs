@@ -1,0 +1,193 @@
+//! Settings: `config.toml` of the home over the administrator's, over the defaults; and where each
+//! value comes from.
+//!
+//! Highest wins: `config.toml` in the home, `/etc/skep/config.d/*.toml` (a later name over an earlier
+//! one), `/etc/skep/config.toml`, the default. `/etc/skep` is read, never written. A value is taken
+//! whole from the highest file that has it; lists are not joined. An unknown key is an error.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{Home, TEXT_FILE_BYTES_MAX, read_text};
+use crate::environment::Environment;
+use crate::error::{CliError, Hint, Result, quoted};
+
+#[cfg(test)]
+mod tests;
+
+/// The port of a node, tcp and udp. It stays, so that tickets survive a restart.
+pub(crate) const PORT: u16 = 7701;
+/// Most addresses to listen on, and most configured peers: a node reaches more through them.
+pub(crate) const ADDRESSES_MAX: usize = 64;
+/// Longest address of a peer in bytes.
+pub(crate) const ADDRESS_BYTES_MAX: usize = 255;
+
+/// The settings in effect.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Config {
+    /// `listen = 7701` is that port on every address; `listen = ["192.0.2.1:7701"]` says which;
+    /// `listen = []` is nowhere.
+    pub(crate) listen: Setting<Vec<SocketAddr>>,
+    /// Addresses of peers to stay connected with.
+    pub(crate) peers: Setting<Vec<String>>,
+    /// Find nodes on the local network.
+    pub(crate) mdns: Setting<bool>,
+    /// Take part in gossip; without it a node catches up with its peers by itself.
+    pub(crate) gossip: Setting<bool>,
+    /// The files that were read, highest first.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// A value and where it comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Setting<T> {
+    pub(crate) value: T,
+    /// The file; `None` for the default.
+    pub(crate) from: Option<PathBuf>,
+}
+
+/// One file, as it is written.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    listen: Option<Listen>,
+    peers: Option<Vec<String>>,
+    mdns: Option<bool>,
+    gossip: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a port such as 7701, or a list such as [\"127.0.0.1:7701\"]"
+)]
+enum Listen {
+    Port(u16),
+    Addresses(Vec<SocketAddr>),
+}
+
+impl Config {
+    /// Reads the settings of `home`.
+    ///
+    /// # Errors
+    /// Exit 2, with the line and a caret, if a file cannot be understood.
+    pub(crate) fn read(home: &Home, env: &Environment) -> Result<Self> {
+        let mut layers = Vec::new();
+        for path in candidates(home, &env.etc)? {
+            if let Some(file) = read_file(&path)? {
+                layers.push((path, file));
+            }
+        }
+        let files = layers.iter().map(|(path, _)| path.clone()).collect();
+        let listen = highest(&mut layers, |file| file.listen.take());
+        let peers = highest(&mut layers, |file| file.peers.take());
+        let mdns = highest(&mut layers, |file| file.mdns.take());
+        let gossip = highest(&mut layers, |file| file.gossip.take());
+        Ok(Self {
+            listen: setting(listen.map(|(l, path)| (l.addresses(), path)), || {
+                Listen::Port(PORT).addresses()
+            }),
+            peers: setting(peers, Vec::new),
+            mdns: setting(mdns, || true),
+            gossip: setting(gossip, || true),
+            files,
+        })
+    }
+}
+
+impl Listen {
+    fn addresses(self) -> Vec<SocketAddr> {
+        let everywhere = [
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        ];
+        match self {
+            Self::Port(port) => everywhere.map(|ip| SocketAddr::new(ip, port)).into(),
+            Self::Addresses(addresses) => addresses,
+        }
+    }
+}
+
+/// Every file that may have something to say, highest first.
+fn candidates(home: &Home, etc: &Path) -> Result<Vec<PathBuf>> {
+    let folder = etc.join("config.d");
+    let mut drops = Vec::new();
+    match fs::read_dir(&folder) {
+        Ok(entries) => {
+            for entry in entries {
+                let entry = entry.map_err(|e| CliError::io("list", &folder, &e))?;
+                drops.push(entry.path());
+            }
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Err(e) => return Err(CliError::io("list", &folder, &e)),
+    }
+    drops.retain(|path| path.extension().is_some_and(|e| e == "toml"));
+    drops.sort();
+    drops.reverse();
+    let mut all = vec![home.config_file()];
+    all.append(&mut drops);
+    all.push(etc.join("config.toml"));
+    Ok(all)
+}
+
+fn read_file(path: &Path) -> Result<Option<File>> {
+    if !path.try_exists().unwrap_or(true) {
+        return Ok(None);
+    }
+    let text = read_text(path, TEXT_FILE_BYTES_MAX)?;
+    let refused = |cause: &(dyn std::error::Error + 'static)| {
+        let message = format!("`{}` is not a configuration", path.display());
+        let hint = format!("edit the file: {}", quoted(path));
+        CliError::usage(message, Hint::new(hint)).because(cause)
+    };
+    let file: File = toml::from_str(&text).map_err(|e| refused(&e))?;
+    check(&file).map_err(|e| refused(&e))?;
+    Ok(Some(file))
+}
+
+fn check(file: &File) -> std::result::Result<(), std::io::Error> {
+    let refuse = |why: String| Err(std::io::Error::other(why));
+    let listen = match &file.listen {
+        Some(Listen::Addresses(addresses)) => addresses.len(),
+        _ => 0,
+    };
+    let peers = file.peers.as_deref().unwrap_or_default();
+    if listen > ADDRESSES_MAX || peers.len() > ADDRESSES_MAX {
+        return refuse(format!(
+            "more than {ADDRESSES_MAX} addresses in `listen` or `peers`"
+        ));
+    }
+    for peer in peers {
+        if let Err(e) = skep_proto::text::check_line(peer, ADDRESS_BYTES_MAX) {
+            return refuse(format!("an address in `peers` has {e}"));
+        }
+    }
+    Ok(())
+}
+
+/// Takes a value out of the highest layer that has it.
+fn highest<T>(
+    layers: &mut [(PathBuf, File)],
+    take: impl Fn(&mut File) -> Option<T>,
+) -> Option<(T, PathBuf)> {
+    layers
+        .iter_mut()
+        .find_map(|(path, file)| take(file).map(|value| (value, path.clone())))
+}
+
+fn setting<T>(found: Option<(T, PathBuf)>, default: impl FnOnce() -> T) -> Setting<T> {
+    match found {
+        Some((value, path)) => Setting {
+            value,
+            from: Some(path),
+        },
+        None => Setting {
+            value: default(),
+            from: None,
+        },
+    }
+}
