@@ -28,7 +28,7 @@ pub use exchange::WantEnd;
 pub use input::{
     Command, FetchEnd, GossipId, Held, Holding, HoldingReason, Input, RequestId, SessionId,
 };
-pub use repository::Restored;
+pub use repository::{Restored, RestoredLog, pin_from_bytes};
 
 use crate::snapshot::Snapshot;
 use repository::Repository;
@@ -135,6 +135,7 @@ impl Core {
             }
             Input::FetchEnded { peer, hash, why } => self.fetch_ended(peer, hash, why),
             Input::PersistFailed { why } => self.persist_failed(why),
+            Input::Probed(id) => self.reply(id, Reply::Done),
             Input::Woken => self.woken(),
         }
         self.settle();
@@ -159,7 +160,10 @@ impl Core {
         Snapshot::new(
             self.me,
             repos.collect(),
-            self.sessions.values().map(|session| session.peer).collect(),
+            self.sessions
+                .values()
+                .map(|session| (session.peer, session.shared.clone()))
+                .collect(),
             self.read_only.clone(),
         )
     }
@@ -242,7 +246,10 @@ impl Core {
         change: impl FnOnce(&mut Repository) -> Option<crate::store::Change>,
     ) {
         let Some(repo) = self.repos.get_mut(&repo) else {
-            return self.reply(id, Reply::Refused("this node does not follow the repository".into()));
+            return self.reply(
+                id,
+                Reply::Refused("this node does not follow the repository".into()),
+            );
         };
         if let Some(change) = change(repo) {
             self.out.push(Effect::Persist(change));
@@ -251,12 +258,7 @@ impl Core {
         self.reply(id, Reply::Done);
     }
 
-    fn wanted(
-        &mut self,
-        id: RequestId,
-        repo: RepoId,
-        blobs: &[(skep_proto::hash::Blake3, u64)],
-    ) {
+    fn wanted(&mut self, id: RequestId, repo: RepoId, blobs: &[(skep_proto::hash::Blake3, u64)]) {
         if let Some(end) = self.exchange.want(id, repo, blobs, &mut self.out) {
             self.reply(id, Reply::Want(end));
         }
@@ -304,9 +306,7 @@ impl Core {
             peers.dedup();
             peers
         };
-        let ended = self
-            .exchange
-            .schedule(self.now, &sharing, &mut self.out);
+        let ended = self.exchange.schedule(self.now, &sharing, &mut self.out);
         self.wants_ended(ended);
     }
 

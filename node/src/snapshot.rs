@@ -13,6 +13,7 @@ use std::sync::Arc;
 use skep_proto::hash::{Blake3, Sha256};
 use skep_proto::id::{NodeId, RepoId};
 use skep_proto::key::Key;
+use skep_proto::log::checkpoint::Checkpoint;
 use skep_proto::name::{Name, RepoRef, Version};
 use skep_proto::repo::chain::Chain;
 use skep_proto::repo::view::View;
@@ -48,8 +49,15 @@ pub struct RepoSnapshot {
     pub offered: Arc<BTreeSet<Blake3>>,
     /// What trusted mode admitted before.
     pub admitted: Arc<BTreeMap<(Name, Version), Sha256>>,
-    /// Entries held of each log.
-    pub sizes: Arc<BTreeMap<Key, u64>>,
+    pub logs: BTreeMap<Key, LogPosition>,
+}
+
+/// How much of a log is held.
+#[derive(Debug, Clone)]
+pub struct LogPosition {
+    pub size: u64,
+    /// The checkpoint whose entries are all held.
+    pub whole: Option<Checkpoint>,
 }
 
 impl Snapshot {

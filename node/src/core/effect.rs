@@ -62,6 +62,7 @@ pub enum Effect {
         peer: NodeId,
         repo: RepoId,
         hash: Blake3,
+        size_bytes: u64,
     },
     FetchGroups {
         peer: NodeId,
@@ -103,14 +104,36 @@ pub enum Reply {
 /// News for logs, metrics and tests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    Connected { peer: NodeId },
-    Disconnected { peer: NodeId },
+    Connected {
+        peer: NodeId,
+    },
+    Disconnected {
+        peer: NodeId,
+    },
     /// A peer did what no honest one does.
-    Misbehaved { peer: NodeId, what: String },
-    LogAdvanced { repo: RepoId, key: Key, size: u64 },
-    RootAccepted { repo: RepoId, version: u64 },
-    Forked { repo: RepoId, key: Key },
-    ViewChanged { repo: RepoId, view_hash: Option<Sha256> },
+    Misbehaved {
+        peer: NodeId,
+        what: String,
+    },
+    LogAdvanced {
+        repo: RepoId,
+        key: Key,
+        size: u64,
+    },
+    RootAccepted {
+        repo: RepoId,
+        version: u64,
+    },
+    Forked {
+        repo: RepoId,
+        key: Key,
+    },
+    ViewChanged {
+        repo: RepoId,
+        view_hash: Option<Sha256>,
+    },
     /// A log of a repository could not be stored as asked.
-    ReadOnly { why: String },
+    ReadOnly {
+        why: String,
+    },
 }

@@ -61,6 +61,7 @@ struct Run {
 #[derive(Debug)]
 struct Blob {
     repo: RepoId,
+    size_bytes: u64,
     groups: u64,
     list: List,
     have: Vec<bool>,
@@ -111,8 +112,13 @@ impl Exchange {
                 });
                 Blob {
                     repo,
+                    size_bytes: *size_bytes,
                     groups,
-                    list: if groups > 1 { List::Wanted } else { List::Known },
+                    list: if groups > 1 {
+                        List::Wanted
+                    } else {
+                        List::Known
+                    },
                     have: Vec::new(),
                     runs: BTreeMap::new(),
                     useless: BTreeSet::new(),
@@ -270,9 +276,8 @@ impl Exchange {
             }
             let goodput = |peer: &NodeId| self.peers.get(peer).map_or(0, |m| m.goodput);
             peers.sort_by_key(|peer| std::cmp::Reverse(goodput(peer)));
-            peers.retain(|peer| {
-                outstanding.get(peer).copied().unwrap_or(0) < REQUESTS_PER_PEER_MAX
-            });
+            peers
+                .retain(|peer| outstanding.get(peer).copied().unwrap_or(0) < REQUESTS_PER_PEER_MAX);
             match blob.list {
                 List::AskedOf(_) => continue,
                 List::Wanted => {
@@ -283,6 +288,7 @@ impl Exchange {
                             peer: *peer,
                             repo: blob.repo,
                             hash: *hash,
+                            size_bytes: blob.size_bytes,
                         });
                     }
                     continue;
@@ -356,7 +362,9 @@ impl Blob {
                     .and_then(|i| self.have.get(i))
                     .is_some_and(|have| !have && owed(group) < limit)
             };
-            let count = (first..first + most).take_while(|group| free(*group)).count();
+            let count = (first..first + most)
+                .take_while(|group| free(*group))
+                .count();
             u64::try_from(count).unwrap_or(0)
         };
         for limit in 1..=ASKED_TWICE_MAX {

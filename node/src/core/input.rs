@@ -1,5 +1,6 @@
 //! What happened: everything the core is told.
 
+use skep_proto::bytes::{self, Reader, Writer};
 use skep_proto::hash::{Blake3, Sha256};
 use skep_proto::id::{NodeId, RepoId};
 use skep_proto::key::Key;
@@ -7,6 +8,11 @@ use skep_proto::log::checkpoint::Checkpoint;
 use skep_proto::name::{Name, Version};
 use skep_proto::repo::root::SignedRoot;
 use skep_proto::trust::file::RepoFile;
+
+/// Most files of one release: ten thousand, and room.
+const HOLDING_BLOBS_MAX: usize = 16_384;
+/// Longest holding, in bytes: each blob takes at most 45.
+const HOLDING_BYTES_MAX: usize = 45 * HOLDING_BLOBS_MAX + 16;
 
 /// A live sync stream with one peer; a reconnected peer has another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,6 +97,8 @@ pub enum Input {
     PersistFailed {
         why: String,
     },
+    /// Somebody asks whether the event loop turns.
+    Probed(RequestId),
     /// The time that `WakeAt` asked for has come.
     Woken,
 }
@@ -145,7 +153,10 @@ pub enum HoldingReason {
 pub enum Held {
     Whole,
     /// Verified groups, and whether the group list is proven.
-    Part { groups: Vec<u64>, list: bool },
+    Part {
+        groups: Vec<u64>,
+        list: bool,
+    },
 }
 
 /// Why a peer delivers nothing more of what it was asked for.
@@ -159,4 +170,36 @@ pub enum FetchEnd {
     Stalled,
     /// It sent a list or a group that does not verify.
     Lied,
+}
+
+impl Holding {
+    /// CBOR `[why: 0 used / 1 kept / 2 published, [*16384 [hash: bstr 32, size]]]`: a fact of the store.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer
+            .array(2)
+            .uint(self.why as u64)
+            .array(self.blobs.len());
+        for (hash, size_bytes) in &self.blobs {
+            writer.array(2).bytes(hash.as_bytes()).uint(*size_bytes);
+        }
+        writer.finish()
+    }
+
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, bytes::Error> {
+        let mut reader = Reader::strict(bytes, HOLDING_BYTES_MAX)?;
+        reader.array(2)?;
+        let why = match reader.uint()? {
+            0 => HoldingReason::Used,
+            1 => HoldingReason::Kept,
+            2 => HoldingReason::Published,
+            _ => return Err(bytes::Error::Invalid("an unknown reason to hold a release")),
+        };
+        let blobs = reader.items("blobs of a release", HOLDING_BLOBS_MAX, |reader| {
+            reader.array(2)?;
+            Ok((Blake3::from_bytes(reader.bytes_of()?), reader.uint()?))
+        })?;
+        reader.end()?;
+        Ok(Self { why, blobs })
+    }
 }

@@ -11,16 +11,18 @@ use skep_proto::log::checkpoint::Checkpoint;
 use skep_proto::log::fork::ForkEvidence;
 use skep_proto::log::tree;
 use skep_proto::name::{Name, Version};
-use skep_proto::repo::root::{Chain, SignedRoot};
-use skep_proto::repo::sequence::LogFacts;
+use skep_proto::repo::chain::{Chain, Outcome};
+use skep_proto::repo::fact::LogFacts;
+use skep_proto::repo::root::{Pin, SignedRoot};
+use skep_proto::repo::sequence::LogUse;
 use skep_proto::repo::view::View;
-use skep_proto::sync::trie::{self, Trie};
+use skep_proto::sync::trie::{Frontier, Part, Prefix, Trie};
 use skep_proto::sync::wire::{ENTRIES_BYTES_MAX, ROOTS_MAX, Record, TrieNode};
-use skep_proto::trust::file::RepoFile;
+use skep_proto::trust::file::{RepoFile, Share};
 
 use super::Time;
-use super::input::{Holding, SessionId};
-use crate::snapshot::RepoSnapshot;
+use super::input::{Holding, HoldingReason, SessionId};
+use crate::snapshot::{LogPosition, RepoSnapshot};
 use crate::store::{Change, FactKind};
 
 /// A log's newest checkpoint is gossiped at most this often.
@@ -31,6 +33,8 @@ const GOSSIP_EVERY_MS: u64 = 1_000;
 pub struct Restored {
     pub repo: RepoId,
     pub roots: Vec<SignedRoot>,
+    /// The latest document of the branch that was followed.
+    pub followed: Option<Pin>,
     pub logs: BTreeMap<Key, RestoredLog>,
     pub evidence: BTreeMap<Key, ForkEvidence>,
     pub holdings: BTreeMap<Sha256, Holding>,
@@ -51,7 +55,6 @@ struct Log {
     whole: Option<Checkpoint>,
     /// While only a prefix of it is held: proves that the prefix is the author's.
     ahead: Option<Checkpoint>,
-    edge: tree::Edge,
     fetching: Option<SessionId>,
     gossip: Option<Gossip>,
 }
@@ -92,75 +95,61 @@ pub(super) struct Repository {
     pub(super) id: RepoId,
     /// Alias and file; none while the repository is stored but no longer followed.
     pub(super) settings: Option<(Name, RepoFile)>,
-    roots: Vec<SignedRoot>,
     chain: Arc<Chain>,
     facts: BTreeMap<Key, LogFacts>,
     logs: BTreeMap<Key, Log>,
     evidence: BTreeMap<Key, ForkEvidence>,
-    view: Arc<View>,
+    /// None while the chain gives none.
+    view: Option<Arc<View>>,
     admitted_keys: BTreeSet<Key>,
     trie: Trie,
     holdings: Arc<BTreeMap<Sha256, Holding>>,
+    offered: Arc<BTreeSet<Blake3>>,
     admitted: Arc<BTreeMap<(Name, Version), Sha256>>,
     stale: bool,
 }
 
 impl Repository {
     pub(super) fn new(id: RepoId, settings: (Name, RepoFile)) -> Self {
-        let mut repo = Self::restore(Restored {
-            repo: id,
-            roots: Vec::new(),
-            logs: BTreeMap::new(),
-            evidence: BTreeMap::new(),
-            holdings: BTreeMap::new(),
-            admitted: BTreeMap::new(),
-        });
+        let mut repo = Self::restore(Restored::nothing(id));
         repo.settings = Some(settings);
         repo.repin();
         repo
     }
 
     pub(super) fn restore(restored: Restored) -> Self {
-        let chain = Chain::build(&restored.repo, &restored.roots, None);
+        let Restored {
+            repo: id, followed, ..
+        } = restored;
+        let chain = Chain::resume(id, restored.roots, followed, None);
         let mut facts = BTreeMap::new();
         let mut logs = BTreeMap::new();
         for (key, log) in restored.logs {
-            let mut edge = tree::Edge::new();
-            for leaf in log.facts.leaves() {
-                edge.push(*leaf);
-            }
-            let RestoredLog {
-                facts: log_facts,
-                whole,
-                ahead,
-            } = log;
-            facts.insert(key, log_facts);
-            logs.insert(
-                key,
-                Log {
-                    whole,
-                    ahead,
-                    edge,
-                    ..Log::default()
-                },
-            );
+            facts.insert(key, log.facts);
+            let log = Log {
+                whole: log.whole,
+                ahead: log.ahead,
+                ..Log::default()
+            };
+            logs.insert(key, log);
         }
-        let view = View::compute(&restored.repo, &chain, &facts, &BTreeSet::new());
-        Self {
-            id: restored.repo,
+        let mut repo = Self {
+            id,
             settings: None,
-            roots: restored.roots,
             chain: Arc::new(chain),
             facts,
             logs,
             evidence: restored.evidence,
-            view: Arc::new(view),
+            view: None,
             admitted_keys: BTreeSet::new(),
             trie: Trie::new(),
             holdings: Arc::new(restored.holdings),
+            offered: Arc::default(),
             admitted: Arc::new(restored.admitted),
             stale: true,
-        }
+        };
+        repo.refresh();
+        repo
     }
 
     pub(super) fn is_followed(&self) -> bool {
@@ -174,52 +163,102 @@ impl Repository {
 
     // Root documents.
 
-    fn pin(&self) -> Option<(u64, Sha256)> {
+    fn pin(&self) -> Option<Pin> {
         let (_, file) = self.settings.as_ref()?;
-        Some((file.root.version, file.root.sha256))
+        Some(Pin {
+            version: file.root.version,
+            sha256: file.root.sha256,
+        })
     }
 
-    /// The pin may have changed: builds the chain again.
+    /// The file of the repository may have changed: its pin, and what is offered.
     pub(super) fn repin(&mut self) {
-        self.chain = Arc::new(Chain::build(&self.id, &self.roots, self.pin()));
-        self.stale = true;
+        if self.chain.pin() != self.pin() {
+            let documents = self.chain.documents().cloned().collect();
+            let followed = self.chain.followed();
+            let chain = Chain::resume(self.id, documents, followed, self.pin());
+            self.chain = Arc::new(chain);
+            self.stale = true;
+        }
+        self.refresh_offered();
     }
 
     /// How many documents of the chain can be believed.
     pub(super) fn version(&self) -> u64 {
-        self.chain.version()
+        self.chain.links().len() as u64
     }
 
     pub(super) fn has_document(&self, payload: &[u8]) -> bool {
-        self.roots.iter().any(|root| root.payload == payload)
+        self.chain.documents().any(|root| root.payload == payload)
     }
 
-    /// Takes the documents that continue the chain, or rival one of its own; says what to persist.
+    /// Takes the documents that continue the chain, add signatures, or rival one of its own; says
+    /// what to persist. What fits nowhere is not an error: another peer may have sent it first.
     pub(super) fn accept_roots(&mut self, documents: Vec<SignedRoot>) -> Vec<Change> {
+        let before = self.chain.followed();
         let mut changes = Vec::new();
         for document in documents {
-            let Some(kept) = self.chain.accepts(&self.roots, document) else {
-                continue;
+            let payload = document.payload.clone();
+            let outcome = Arc::make_mut(&mut self.chain).accept(document);
+            let news = match outcome {
+                Ok(Outcome::Known { grew }) => grew,
+                Ok(
+                    Outcome::Extended | Outcome::Rival { .. } | Outcome::Upgrade | Outcome::Waits,
+                ) => true,
+                Ok(Outcome::Unplaced) | Err(_) => false,
             };
-            match self.roots.iter_mut().find(|root| root.payload == kept.payload) {
-                Some(held) if *held == kept => continue,
-                Some(held) => *held = kept.clone(),
-                None => self.roots.push(kept.clone()),
+            let kept = self.chain.documents().find(|root| root.payload == payload);
+            if let Some(kept) = kept.filter(|_| news) {
+                let sha256 = kept.sha256();
+                let links = self.chain.links().iter();
+                let link = links.map(|link| (link.document.version, link.sha256));
+                let rivals = self.chain.rivals().iter();
+                let rival = rivals.map(|rival| (rival.version, rival.sha256));
+                let version = link.clone().chain(rival).find(|(_, held)| *held == sha256);
+                changes.push(Change::Root {
+                    repo: self.id,
+                    version: version.map_or(0, |(version, _)| version),
+                    sha256,
+                    signed: kept.encode(),
+                    rival: !link.clone().any(|(_, held)| held == sha256),
+                });
             }
-            self.repin();
-            changes.push(Change::Root {
-                repo: self.id,
-                signed: kept,
-            });
+        }
+        if !changes.is_empty() {
+            self.stale = true;
+        }
+        if let Some(followed) = self.chain.followed().filter(|pin| Some(*pin) != before) {
+            changes.push(self.fact(FactKind::Followed, "chain".to_owned(), pin_bytes(&followed)));
         }
         changes
     }
 
+    fn fact(&self, kind: FactKind, key: String, value: Vec<u8>) -> Change {
+        Change::Fact {
+            repo: self.id,
+            kind,
+            key,
+            value,
+        }
+    }
+
     /// Documents of versions above `have`, lowest first, and whether there are more.
     pub(super) fn documents_above(&self, have: u64) -> (Vec<SignedRoot>, bool) {
-        let above = self.chain.signed_above(&self.roots, have);
-        let more = above.len() > ROOTS_MAX;
-        (above.into_iter().take(ROOTS_MAX).collect(), more)
+        let have = usize::try_from(have).unwrap_or(usize::MAX);
+        let links = self.chain.links().get(have..).unwrap_or_default();
+        let rivals = self.chain.rivals().iter().map(|rival| &rival.signed);
+        let above = links.iter().map(|link| &link.signed).chain(rivals);
+        let above: Vec<SignedRoot> = above.take(ROOTS_MAX).cloned().collect();
+        let more = links.len() > ROOTS_MAX;
+        (above, more)
+    }
+
+    /// Keys whose cosignatures are kept.
+    pub(super) fn witnesses(&self) -> Vec<Key> {
+        let document = self.chain.latest().map(|link| &link.document);
+        let witnesses = document.and_then(|document| document.witnesses.as_ref());
+        let keys = witnesses.map(|w| w.keys.iter().map(|witness| witness.key).collect());
+        keys.unwrap_or_default()
     }
 
     // Logs.
@@ -229,12 +268,15 @@ impl Repository {
     }
 
     pub(super) fn is_registrar(&self, key: &Key) -> bool {
-        self.chain.registrars().any(|registrar| registrar == key)
+        let registrars = self.chain.latest().map(|link| &link.document.registrars);
+        registrars.is_some_and(|registrars| {
+            registrars.live == *key || registrars.fixed.iter().any(|mark| mark.key == *key)
+        })
     }
 
     /// Entries held of a log.
     pub(super) fn size(&self, key: &Key) -> u64 {
-        self.facts.get(key).map_or(0, LogFacts::size)
+        self.facts.get(key).map_or(0, |facts| facts.len() as u64)
     }
 
     pub(super) fn whole(&self, key: &Key) -> Option<&Checkpoint> {
@@ -261,7 +303,9 @@ impl Repository {
         if self.is_registrar(key) {
             (REGISTRAR_ENTRIES_MAX, REGISTRAR_BYTES_MAX)
         } else {
-            self.chain.limits()
+            let first = self.chain.links().first();
+            let limits = first.map(|link| link.document.limits).unwrap_or_default();
+            (limits.entries_per_log, limits.bytes_per_log)
         }
     }
 
@@ -292,41 +336,32 @@ impl Repository {
         }
     }
 
-    fn leaves(&self, key: &Key) -> &[Sha256] {
-        self.facts.get(key).map_or(&[], LogFacts::leaves)
-    }
-
-    /// The first `size` leaves, if that many are held.
-    fn prefix(&self, key: &Key, size: u64) -> Option<&[Sha256]> {
-        self.leaves(key).get(..usize::try_from(size).ok()?)
+    fn tree(&self, key: &Key) -> Option<&tree::Tree> {
+        self.facts.get(key).map(LogFacts::tree)
     }
 
     pub(super) fn standing(&self, checkpoint: &Checkpoint) -> Standing {
-        let Some(prefix) = self.prefix(&checkpoint.key, checkpoint.size) else {
-            return Standing::Ahead;
-        };
-        let ours = tree::root(prefix);
-        if ours == checkpoint.root {
-            return Standing::Consistent;
+        let tree = self.tree(&checkpoint.key);
+        match tree.and_then(|tree| tree.root_at(checkpoint.size)) {
+            None => Standing::Ahead,
+            Some(ours) if ours == checkpoint.root => Standing::Consistent,
+            Some(ours) => Standing::Contradicts(self.contradiction(checkpoint, ours)),
         }
-        Standing::Contradicts(self.contradiction(checkpoint, ours))
     }
 
     /// Evidence that `theirs`, no larger than what is held, is of another branch.
-    fn contradiction(&self, theirs: &Checkpoint, alt_root: Sha256) -> Contradiction {
-        let whole = self.whole(&theirs.key).filter(|whole| whole.size >= theirs.size);
-        let proof = whole.and_then(|whole| {
-            let leaves = self.prefix(&theirs.key, whole.size)?;
-            tree::consistency_proof(leaves, theirs.size)
-        });
-        match (whole, proof) {
-            (Some(whole), Some(proof)) => Contradiction::Proven(Box::new(ForkEvidence {
-                a: theirs.bare(),
-                b: whole.bare(),
-                alt_root,
-                proof,
-            })),
-            _ => Contradiction::Unproven,
+    fn contradiction(&self, theirs: &Checkpoint, ours: Sha256) -> Contradiction {
+        let whole = self.whole(&theirs.key);
+        let evidence = whole
+            .filter(|whole| whole.size >= theirs.size)
+            .and_then(|whole| {
+                let tree = self.tree(&theirs.key)?;
+                let proof = tree.consistency_proof(theirs.size, whole.size)?;
+                ForkEvidence::between(&self.id, whole, theirs, ours, &proof).ok()
+            });
+        match evidence {
+            Some(evidence) => Contradiction::Proven(Box::new(evidence.into_inner())),
+            None => Contradiction::Unproven,
         }
     }
 
@@ -338,11 +373,7 @@ impl Repository {
         target: &Checkpoint,
         proof: &[Sha256],
     ) -> bool {
-        let mut edge = self
-            .logs
-            .get(key)
-            .map(|log| log.edge.clone())
-            .unwrap_or_default();
+        let mut edge = self.tree(key).map(tree::Tree::edge).unwrap_or_default();
         for entry in entries {
             edge.push(tree::leaf(entry));
         }
@@ -377,9 +408,8 @@ impl Repository {
         let log = self.logs.entry(*key).or_default();
         for entry in &entries {
             facts.push(&self.id, entry);
-            log.edge.push(tree::leaf(entry));
         }
-        let whole = log.edge.size() == target.size;
+        let whole = facts.len() as u64 == target.size;
         if whole {
             log.whole = Some(target.clone());
             log.ahead = None;
@@ -392,7 +422,8 @@ impl Repository {
             key: *key,
             from,
             entries,
-            checkpoint: target,
+            checkpoint_size: target.size,
+            checkpoint: target.to_bytes(),
         });
         Committed {
             change,
@@ -409,11 +440,13 @@ impl Repository {
 
     pub(super) fn keep_evidence(&mut self, evidence: ForkEvidence) -> Change {
         let key = *evidence.key();
-        self.evidence.insert(key, evidence.clone());
+        let bytes = evidence.to_bytes();
+        self.evidence.insert(key, evidence);
         self.stale = true;
         Change::Evidence {
             repo: self.id,
-            evidence,
+            key,
+            evidence: bytes,
         }
     }
 
@@ -425,57 +458,78 @@ impl Repository {
             return false;
         }
         let forked = self.evidence.keys().copied().collect();
-        let view = View::compute(&self.id, &self.chain, &self.facts, &forked);
-        let changed = view.view_hash() != self.view.view_hash();
-        self.admitted_keys = view.admitted_keys(&self.chain);
-        self.view = Arc::new(view);
+        let before = self.view_hash();
+        self.view = View::compute(&self.chain, &self.facts, &forked).map(Arc::new);
+        let admitted = self.view.as_ref().map(|view| view.authority.admitted());
+        self.admitted_keys = admitted.unwrap_or_default();
+        // Of a chain that gives no view yet, the registrars are still asked for: who is behind
+        // learns the rest from them.
+        if let Some(link) = self.chain.latest() {
+            let registrars = &link.document.registrars;
+            let fixed = registrars.fixed.iter().map(|mark| mark.key);
+            self.admitted_keys.extend(fixed.chain([registrars.live]));
+        }
         self.refresh_trie();
-        changed
+        self.view_hash() != before
     }
 
     fn refresh_trie(&mut self) {
         for key in &self.admitted_keys {
-            let record = if self.evidence.contains_key(key) && !self.view.is_cut(key) {
-                Some(trie::frontier_record(key, u64::MAX, &Sha256::from_bytes([0; 32])))
+            let record = if self.is_forked(key) {
+                Some(Frontier::forked(*key))
             } else {
                 let whole = self.logs.get(key).and_then(|log| log.whole.as_ref());
-                whole.map(|whole| trie::frontier_record(key, whole.size, &whole.root))
+                whole.map(|whole| Frontier {
+                    key: *key,
+                    size: whole.size,
+                    root: whole.root,
+                })
             };
-            match record {
-                Some(record) => self.trie.insert(trie::frontier_path(key), record),
-                None => self.trie.remove(&trie::frontier_path(key)),
+            let path = Frontier::path_of(key);
+            match record.map(|record| record.to_record()) {
+                Some(record) if self.trie.get(&path) == Some(&record) => {}
+                Some(record) => drop(self.trie.insert(path, record)),
+                None => drop(self.trie.remove(&path)),
             }
         }
     }
 
+    /// Under fork evidence, and no cut names the branch to keep.
+    fn is_forked(&self, key: &Key) -> bool {
+        let cut = self.view.as_ref().is_some_and(|view| {
+            let registrars = view.authority.sequence.registrars.iter();
+            let registrar = registrars.filter(|(registrar, _)| registrar == key);
+            let used = registrar.map(|(_, used)| used).chain(view.logs.get(key));
+            used.last().is_some_and(|used| *used != LogUse::Forked)
+        });
+        self.evidence.contains_key(key) && !cut
+    }
+
     pub(super) fn view_hash(&self) -> Option<Sha256> {
-        self.view.view_hash()
+        self.view.as_ref().map(|view| view.hash)
     }
 
     /// Prefixes of those children of a peer's node that differ from ours.
-    pub(super) fn differing_children(&self, prefix: &[u8], theirs: &[Sha256; 16]) -> Vec<Vec<u8>> {
-        (0u8..16)
-            .zip(theirs)
-            .map(|(nibble, hash)| ([prefix, &[nibble]].concat(), hash))
-            .filter(|(child, hash)| self.trie.hash_at(child) != **hash)
-            .map(|(child, _)| child)
-            .collect()
+    pub(super) fn differing_children(&self, prefix: &Prefix, theirs: &[Sha256; 16]) -> Vec<Prefix> {
+        self.trie.differing(prefix, theirs)
     }
 
     /// Our node at a prefix, as a peer is told.
-    pub(super) fn trie_node(&self, prefix: &[u8]) -> TrieNode {
+    pub(super) fn trie_node(&self, prefix: &Prefix) -> TrieNode {
         match self.trie.node(prefix) {
-            trie::Node::Children(hashes) => TrieNode::Children(hashes),
-            trie::Node::Records(records) => {
-                let keys = records.iter().filter_map(|record| trie::frontier_key(record));
-                TrieNode::Records(keys.filter_map(|key| self.record(&key)).collect())
+            Part::Children(hashes) => TrieNode::Children(hashes),
+            Part::Records(records) => {
+                let keys = records
+                    .iter()
+                    .filter_map(|record| Frontier::from_record(record));
+                TrieNode::Records(keys.filter_map(|at| self.record(&at.key)).collect())
             }
         }
     }
 
     fn record(&self, key: &Key) -> Option<Record> {
         match self.evidence.get(key) {
-            Some(evidence) if !self.view.is_cut(key) => Some(Record::Forked(evidence.clone())),
+            Some(evidence) if self.is_forked(key) => Some(Record::Forked(evidence.clone())),
             _ => self.whole(key).cloned().map(Record::Log),
         }
     }
@@ -489,15 +543,15 @@ impl Repository {
         size: u64,
         root: &Sha256,
     ) -> Option<(u64, Vec<Sha256>)> {
-        let leaves = self.prefix(key, size)?;
-        if tree::root(leaves) != *root {
+        let facts = self.facts.get(key)?;
+        if facts.tree().root_at(size)? != *root {
             return None;
         }
-        let sizes = self.facts.get(key)?.sizes();
-        let range = sizes.get(usize::try_from(from).ok()?..usize::try_from(to).ok()?)?;
+        let range = usize::try_from(from).ok()?..usize::try_from(to).ok()?;
         let mut room = ENTRIES_BYTES_MAX;
-        let fitting = range.iter().take_while(|size| {
-            let fits = room.checked_sub(usize::from(**size));
+        let fitting = facts.lengths().get(range)?.iter().take_while(|length| {
+            let length = usize::try_from(**length).unwrap_or(usize::MAX);
+            let fits = room.checked_sub(length);
             room = fits.unwrap_or(0);
             fits.is_some()
         });
@@ -505,7 +559,7 @@ impl Repository {
         let proof = if end == size {
             Vec::new()
         } else {
-            tree::consistency_proof(leaves, end)?
+            facts.tree().consistency_proof(end, size)?
         };
         (end > from).then_some((end, proof))
     }
@@ -517,10 +571,10 @@ impl Repository {
         m: u64,
         n: u64,
     ) -> Option<(Sha256, Vec<Sha256>, Checkpoint)> {
-        let whole = self.whole(key).filter(|whole| whole.size == n && m <= n)?;
-        let leaves = self.prefix(key, n)?;
-        let root = tree::root(self.prefix(key, m)?);
-        Some((root, tree::consistency_proof(leaves, m)?, whole.clone()))
+        let whole = self.whole(key).filter(|whole| whole.size == n)?;
+        let tree = self.tree(key)?;
+        let proof = tree.consistency_proof(m, n)?;
+        Some((tree.root_at(m)?, proof, whole.clone()))
     }
 
     // Gossip.
@@ -563,42 +617,86 @@ impl Repository {
 
     pub(super) fn hold(&mut self, manifest: Sha256, holding: Holding) -> Option<Change> {
         let held = Arc::make_mut(&mut self.holdings);
-        if held.get(&manifest).is_some_and(|old| old.why >= holding.why) {
+        if held
+            .get(&manifest)
+            .is_some_and(|old| old.why >= holding.why)
+        {
             return None;
         }
         held.insert(manifest, holding.clone());
-        Some(Change::Fact {
-            repo: self.id,
-            kind: FactKind::Holding,
-            key: manifest.to_string(),
-            value: holding.to_bytes(),
-        })
+        self.refresh_offered();
+        Some(self.fact(FactKind::Holding, manifest.to_string(), holding.to_bytes()))
     }
 
-    pub(super) fn admit(&mut self, name: Name, version: Version, manifest: Sha256) -> Option<Change> {
+    /// What is published or kept is offered to peers; what was only used is not, unless the file
+    /// of the repository says so.
+    fn refresh_offered(&mut self) {
+        let file = self.settings.as_ref().map(|(_, file)| file);
+        let everything = file.is_some_and(|file| file.share == Some(Share::Everything));
+        let holdings = self.holdings.values();
+        let offered = holdings.filter(|h| everything || h.why != HoldingReason::Used);
+        let blobs = offered.flat_map(|holding| holding.blobs.iter().map(|(hash, _)| *hash));
+        self.offered = Arc::new(blobs.collect());
+    }
+
+    pub(super) fn admit(
+        &mut self,
+        name: Name,
+        version: Version,
+        manifest: Sha256,
+    ) -> Option<Change> {
         let key = format!("{name}@{version}");
         let before = Arc::make_mut(&mut self.admitted).insert((name, version), manifest);
-        (before != Some(manifest)).then(|| Change::Fact {
-            repo: self.id,
-            kind: FactKind::Admitted,
-            key,
-            value: manifest.as_bytes().to_vec(),
-        })
+        (before != Some(manifest))
+            .then(|| self.fact(FactKind::Admitted, key, manifest.as_bytes().to_vec()))
     }
 
     pub(super) fn snapshot(&self) -> Arc<RepoSnapshot> {
+        let positions = self.facts.iter().map(|(key, facts)| {
+            let position = LogPosition {
+                size: facts.len() as u64,
+                whole: self.whole(key).cloned(),
+            };
+            (*key, position)
+        });
         Arc::new(RepoSnapshot {
             id: self.id,
             settings: self.settings.clone(),
             chain: Arc::clone(&self.chain),
-            view: Arc::clone(&self.view),
+            view: self.view.clone(),
             holdings: Arc::clone(&self.holdings),
+            offered: Arc::clone(&self.offered),
             admitted: Arc::clone(&self.admitted),
-            sizes: self
-                .facts
-                .iter()
-                .map(|(key, facts)| (*key, facts.size()))
-                .collect(),
+            logs: positions.collect(),
         })
     }
+}
+
+impl Restored {
+    /// Of a repository of which the store has nothing.
+    pub fn nothing(repo: RepoId) -> Self {
+        Self {
+            repo,
+            roots: Vec::new(),
+            followed: None,
+            logs: BTreeMap::new(),
+            evidence: BTreeMap::new(),
+            holdings: BTreeMap::new(),
+            admitted: BTreeMap::new(),
+        }
+    }
+}
+
+/// `version ‖ sha256`, the value of the fact `followed`.
+fn pin_bytes(pin: &Pin) -> Vec<u8> {
+    [pin.version.to_be_bytes().as_slice(), pin.sha256.as_bytes()].concat()
+}
+
+/// Reads what [`pin_bytes`] wrote.
+pub fn pin_from_bytes(bytes: &[u8]) -> Option<Pin> {
+    let (version, sha256) = bytes.split_first_chunk()?;
+    Some(Pin {
+        version: u64::from_be_bytes(*version),
+        sha256: Sha256::from_bytes(sha256.try_into().ok()?),
+    })
 }

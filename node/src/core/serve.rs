@@ -3,6 +3,7 @@
 use skep_proto::hash::Sha256;
 use skep_proto::id::RepoId;
 use skep_proto::key::Key;
+use skep_proto::sync::trie::Prefix;
 use skep_proto::sync::wire::{Answer, Message, Refusal, Request};
 
 use super::Core;
@@ -27,10 +28,12 @@ impl Core {
                 self.out.push(Effect::Send { session, message });
                 return self.learn_tags(session, &tags);
             }
-            Request::Roots { repo, have } => self.shared(session, &repo).then(|| self.roots(&repo, have)),
-            Request::Trie { repo, prefixes } => {
-                self.shared(session, &repo).then(|| self.trie(&repo, &prefixes))
+            Request::Roots { repo, have } => {
+                self.shared(session, &repo).then(|| self.roots(&repo, have))
             }
+            Request::Trie { repo, prefixes } => self
+                .shared(session, &repo)
+                .then(|| self.trie(&repo, &prefixes)),
             Request::Get {
                 repo,
                 key,
@@ -85,7 +88,7 @@ impl Core {
         Answer::roots_that_fit(documents, more)
     }
 
-    fn trie(&self, repo: &RepoId, prefixes: &[Vec<u8>]) -> Answer {
+    fn trie(&self, repo: &RepoId, prefixes: &[Prefix]) -> Answer {
         let nodes = self.repos.get(repo).map(|repo| {
             let nodes = prefixes.iter().map(|prefix| repo.trie_node(prefix));
             nodes.collect()

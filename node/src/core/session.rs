@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use skep_proto::id::{NodeId, RepoId};
 use skep_proto::key::Key;
 use skep_proto::log::checkpoint::Checkpoint;
+use skep_proto::sync::trie::Prefix;
 
 use super::Time;
 
@@ -25,7 +26,7 @@ pub(super) enum Asked {
     },
     Trie {
         repo: RepoId,
-        prefixes: Vec<Vec<u8>>,
+        prefixes: Vec<Prefix>,
     },
     /// Entries from what we hold towards a checkpoint that this peer offered.
     Entries {
@@ -46,7 +47,7 @@ pub(super) enum Asked {
 /// A walk over the peer's frontier trie: what is still to be asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Walk {
-    pub(super) prefixes: VecDeque<Vec<u8>>,
+    pub(super) prefixes: VecDeque<Prefix>,
     /// The registrar's log grew meanwhile: what was dropped as not admitted may be admitted now.
     pub(super) again: bool,
     /// Entries that this walk found and that are still being fetched.

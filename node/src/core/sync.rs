@@ -13,18 +13,17 @@ use skep_proto::id::{NodeId, RepoId};
 use skep_proto::key::Key;
 use skep_proto::log::checkpoint::Checkpoint;
 use skep_proto::log::fork::ForkEvidence;
-use skep_proto::log::tree;
+use skep_proto::sync::trie::Prefix;
 use skep_proto::sync::wire::{
     Answer, ENTRIES_MAX, FRAME_BYTES_MAX, Hello, Message, PREFIXES_MAX, Push, Record, Refusal,
     Request, TAGS_MAX, TAGS_PADDING, Tag, TrieNode, VERSION, tag,
 };
 
+use super::Core;
 use super::effect::{Effect, Event, Reply, Verdict};
 use super::input::{GossipId, RequestId, SessionId};
 use super::repository::{Contradiction, Standing};
 use super::session::{ASKED_MAX, Asked, Session, Walk};
-use super::{Core, Time};
-use crate::store::Change;
 
 impl Core {
     pub(super) fn connected(
@@ -356,7 +355,11 @@ impl Core {
             let why = "this node does not follow the repository".to_owned();
             return self.reply(request, Reply::Refused(why));
         }
-        let held = |core: &Self| core.repos.get(&repo).is_some_and(|r| r.has_document(&root.payload));
+        let held = |core: &Self| {
+            core.repos
+                .get(&repo)
+                .is_some_and(|r| r.has_document(&root.payload))
+        };
         self.accept_roots(repo, vec![root.clone()]);
         let reply = if held(self) {
             Reply::Done
@@ -375,7 +378,10 @@ impl Core {
     }
 
     fn sharing(&self, repo: &RepoId) -> Vec<SessionId> {
-        let sharing = self.sessions.iter().filter(|(_, s)| s.shared.contains(repo));
+        let sharing = self
+            .sessions
+            .iter()
+            .filter(|(_, s)| s.shared.contains(repo));
         sharing.map(|(id, _)| *id).collect()
     }
 
@@ -402,7 +408,7 @@ impl Core {
             return;
         }
         let walk = Walk {
-            prefixes: VecDeque::from([Vec::new()]),
+            prefixes: VecDeque::from([Prefix::default()]),
             ..Walk::default()
         };
         open.walks.insert(repo, walk);
@@ -415,8 +421,8 @@ impl Core {
             return;
         };
         let asking = |asked: &Asked| matches!(asked, Asked::Trie { repo: r, .. } if *r == repo);
-        let busy = open.asked.values().any(|(asked, _)| asking(asked))
-            || open.waiting.iter().any(asking);
+        let busy =
+            open.asked.values().any(|(asked, _)| asking(asked)) || open.waiting.iter().any(asking);
         let Some(walk) = open.walks.get_mut(&repo) else {
             return;
         };
@@ -456,14 +462,17 @@ impl Core {
         &mut self,
         session: SessionId,
         id: RepoId,
-        mut prefixes: Vec<Vec<u8>>,
+        mut prefixes: Vec<Prefix>,
         nodes: Vec<TrieNode>,
     ) {
         if nodes.is_empty() || nodes.len() > prefixes.len() {
-            return self.misbehaved_in(session, "an answer with no node, or more than were asked for");
+            return self.misbehaved_in(
+                session,
+                "an answer with no node, or more than were asked for",
+            );
         }
         let unanswered = prefixes.split_off(nodes.len());
-        let mut differing: Vec<Vec<u8>> = unanswered;
+        let mut differing: Vec<Prefix> = unanswered;
         let mut records = Vec::new();
         let Some(repo) = self.repos.get(&id) else {
             return;
@@ -502,14 +511,17 @@ impl Core {
                     self.consider(session, repo, Record::Log(checkpoint));
                 }
             }
-            Push::Evidence { evidence, .. } => self.consider(session, repo, Record::Forked(evidence)),
+            Push::Evidence { evidence, .. } => {
+                self.consider(session, repo, Record::Forked(evidence))
+            }
         }
     }
 
     /// What a peer says of one log, against what we hold.
     fn consider(&mut self, session: SessionId, id: RepoId, record: Record) {
         let now = self.now;
-        let (Some(repo), Some(open)) = (self.repos.get(&id), self.sessions.get_mut(&session)) else {
+        let (Some(repo), Some(open)) = (self.repos.get(&id), self.sessions.get_mut(&session))
+        else {
             return;
         };
         let (key, checkpoint) = match record {
@@ -537,7 +549,7 @@ impl Core {
         if !open.may_check(now) {
             return;
         }
-        let Ok(checkpoint) = Claimed(checkpoint).verify(&id) else {
+        let Ok(checkpoint) = Claimed(checkpoint).verify(&id, &repo.witnesses()) else {
             return self.misbehaved_in(session, "a checkpoint with a false signature");
         };
         let checkpoint = checkpoint.into_inner();
@@ -762,13 +774,7 @@ impl Core {
         if checkpoint.key != key || checkpoint.size != n {
             return self.misbehaved_in(session, "a proof for another checkpoint");
         }
-        let evidence = ForkEvidence {
-            a: ours.bare(),
-            b: checkpoint.bare(),
-            alt_root: root,
-            proof,
-        };
-        match Claimed(evidence).verify(&id) {
+        match ForkEvidence::between(&id, &ours, &checkpoint, root, &proof) {
             Ok(evidence) => self.keep_evidence(id, evidence.into_inner()),
             Err(_) => self.misbehaved_in(session, "a proof that proves nothing"),
         }
@@ -802,12 +808,15 @@ impl Core {
         if !repo.fits(&checkpoint) {
             return self.reply(request, refuse("the log is full"));
         }
-        let Ok(checkpoint) = Claimed(checkpoint).verify(&id) else {
+        let Ok(checkpoint) = Claimed(checkpoint).verify(&id, &repo.witnesses()) else {
             return self.reply(request, refuse("the checkpoint's signature is false"));
         };
         let checkpoint = checkpoint.into_inner();
         if checkpoint.key != key || !repo.proves(&key, &entries, &checkpoint, &[]) {
-            return self.reply(request, refuse("the entries are not under their checkpoint"));
+            return self.reply(
+                request,
+                refuse("the entries are not under their checkpoint"),
+            );
         }
         self.commit(id, key, entries, checkpoint, None);
         self.reply(request, Reply::Done);
@@ -817,7 +826,10 @@ impl Core {
         let verdict = self.judge_gossip(from, topic, data);
         self.out.push(Effect::Judge { id, verdict });
         if verdict == Verdict::Reject {
-            self.misbehaved(from, "gossip that is no checkpoint, or a forged one".to_owned());
+            self.misbehaved(
+                from,
+                "gossip that is no checkpoint, or a forged one".to_owned(),
+            );
         }
     }
 
@@ -826,14 +838,14 @@ impl Core {
             return Verdict::Ignore;
         };
         let id = repo.id;
-        let Ok(checkpoint) = Checkpoint::from_bytes(data) else {
+        let Ok(Claimed(checkpoint)) = Checkpoint::from_bytes(data) else {
             return Verdict::Reject;
         };
         let news = repo.size(&checkpoint.key) < checkpoint.size;
         if !repo.is_admitted(&checkpoint.key) || !repo.fits(&checkpoint) || !news {
             return Verdict::Ignore;
         }
-        let Ok(checkpoint) = Claimed(checkpoint).verify(&id) else {
+        let Ok(checkpoint) = Claimed(checkpoint).verify(&id, &repo.witnesses()) else {
             return Verdict::Reject;
         };
         let session = self

@@ -18,7 +18,12 @@ impl RepoSnapshot {
     /// What is to be thought of the chain, in words.
     pub fn state_text(&self) -> String {
         match self.chain.state() {
-            State::Ok if self.view.as_ref().is_some_and(|v| !v.authority.sequence.is_whole()) => {
+            State::Ok
+                if self
+                    .view
+                    .as_ref()
+                    .is_some_and(|v| !v.authority.sequence.is_whole()) =>
+            {
                 "ok, but not every registrar's log is held".to_owned()
             }
             State::Ok => "ok".to_owned(),
@@ -39,7 +44,7 @@ impl RepoSnapshot {
             alias: self.alias().cloned(),
             state: self.state_text(),
             version: self.chain.links().len() as u64,
-            logs: self.sizes.len(),
+            logs: self.logs.len(),
             packages: packages.map_or(0, |packages| packages.len()),
             releases,
             view_hash: self.view.as_ref().map(|view| view.hash),
@@ -103,7 +108,11 @@ impl RepoSnapshot {
             m: handle.publish_threshold.into(),
             c: handle.change_threshold.into(),
             keys: handle.keys.iter().copied().collect(),
-            roles: handle.roles.iter().map(|role| role_word(*role).to_owned()).collect(),
+            roles: handle
+                .roles
+                .iter()
+                .map(|role| role_word(*role).to_owned())
+                .collect(),
             names: names
                 .filter(|owned| owned.owner == handle.id)
                 .map(|owned| owned.name.clone())

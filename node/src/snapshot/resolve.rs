@@ -43,7 +43,10 @@ impl RepoSnapshot {
         requirement: Option<&Requirement>,
         asked: &Asked,
     ) -> Result<Resolved, NotFound> {
-        let view = self.view.as_deref().ok_or_else(|| NotFound::NoView(self.state_text()))?;
+        let view = self
+            .view
+            .as_deref()
+            .ok_or_else(|| NotFound::NoView(self.state_text()))?;
         let package = view
             .package(name)
             .ok_or_else(|| NotFound::Package(name.clone()))?;
@@ -78,7 +81,11 @@ impl RepoSnapshot {
         chosen.cloned().ok_or_else(|| NotFound::Version {
             name: name.clone(),
             requirement: requirement.map(ToString::to_string).unwrap_or_default(),
-            versions: all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            versions: all
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
         })
     }
 
@@ -92,7 +99,9 @@ impl RepoSnapshot {
         let owner = view.handle(&package.owner)?;
         let most = || {
             let claims = release.claims.iter();
-            claims.max_by_key(|(_, claim)| claim.published.len()).map(|(manifest, _)| *manifest)
+            claims
+                .max_by_key(|(_, claim)| claim.published.len())
+                .map(|(manifest, _)| *manifest)
         };
         let manifest = release.listed().or_else(most)?;
         let claim = release.claims.get(&manifest)?;

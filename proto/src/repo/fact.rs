@@ -12,7 +12,7 @@ use crate::log::entry::{
     Body, Grant, HandleOperation, Mark, Member, Parsed, RootNotice, Settle, StatusState, Subject,
     handle_message, parse,
 };
-use crate::log::tree;
+use crate::log::tree::{self, Tree};
 use crate::name::{Name, Version};
 
 /// What an entry says, without its texts.
@@ -163,8 +163,9 @@ impl HandleFact {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogFacts {
     facts: Vec<Fact>,
-    leaves: Vec<Sha256>,
+    tree: Tree,
     lengths: Vec<u32>,
+    bytes: u64,
 }
 
 impl LogFacts {
@@ -175,7 +176,8 @@ impl LogFacts {
     /// Adds the next entry of a log in `repo`.
     pub fn push(&mut self, repo: &RepoId, raw: &[u8]) {
         self.facts.push(Fact::of(repo, raw));
-        self.leaves.push(tree::leaf(raw));
+        self.tree.push(tree::leaf(raw));
+        self.bytes += raw.len() as u64;
         self.lengths
             .push(u32::try_from(raw.len()).unwrap_or(u32::MAX));
     }
@@ -193,13 +195,27 @@ impl LogFacts {
     }
 
     pub fn leaves(&self) -> &[Sha256] {
-        &self.leaves
+        self.tree.leaves()
+    }
+
+    /// The tree over the entries: roots and proofs at every size.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// The length of each entry, in bytes.
+    pub fn lengths(&self) -> &[u32] {
+        &self.lengths
+    }
+
+    /// All lengths together.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Whether the first `size` entries are held and have this root.
     pub fn matches(&self, size: u64, root: Sha256) -> bool {
-        self.first(size)
-            .is_some_and(|leaves| tree::root(leaves) == root)
+        self.tree.root_at(size) == Some(root)
     }
 
     /// [`LogFacts::matches`], counting nothing beyond the first `held` entries as held.
@@ -219,9 +235,5 @@ impl LogFacts {
                 used <= bytes
             })
             .count()
-    }
-
-    fn first(&self, size: u64) -> Option<&[Sha256]> {
-        self.leaves.get(..usize::try_from(size).ok()?)
     }
 }

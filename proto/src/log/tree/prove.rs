@@ -62,6 +62,22 @@ impl Tree {
         })
     }
 
+    /// The right edge, on which leaves can be tried without the tree.
+    pub fn edge(&self) -> Edge {
+        let size = self.leaves().len();
+        let complete = |level: &usize| size >> level & 1 == 1;
+        let levels = (0..self.levels.len()).rev().filter(complete);
+        // The last hash of each level that the size has a bit for: the complete subtrees, largest first.
+        let hashes = levels.filter_map(|level| {
+            let row = &self.levels[level];
+            row.get((size >> level) - 1).copied()
+        });
+        Edge {
+            size: size as u64,
+            hashes: hashes.collect(),
+        }
+    }
+
     /// Proves that the first `m` leaves are a prefix of the first `n`: the answer to
     /// [`super::verify_consistency`]. Empty for `m = n`, `None` for `m = 0` and what is not there.
     pub fn consistency_proof(&self, m: u64, n: u64) -> Option<Vec<Sha256>> {

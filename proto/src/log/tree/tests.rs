@@ -229,3 +229,14 @@ fn an_edge_is_written_and_read() {
     assert!(read(&encoded(3, &hashes[..1])).is_err());
     assert!(read(&encoded(3, &hashes[..3])).is_err());
 }
+
+#[test]
+fn the_edge_of_a_tree_is_the_one_that_grew_with_it() {
+    let (mut tree, mut edge) = (Tree::new(), Edge::new());
+    for n in 0..70_u8 {
+        assert_eq!(tree.edge(), edge, "{n} leaves");
+        let leaf = leaf(&[n]);
+        tree.push(leaf);
+        edge.push(leaf);
+    }
+}

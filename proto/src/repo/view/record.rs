@@ -5,6 +5,7 @@ use crate::bytes::Writer;
 use crate::hash::Sha256;
 use crate::name::{Fold, Version};
 use crate::repo::authority::Handle;
+use crate::sync::trie::{root_of, view_record};
 
 /// CBOR of every record's key and value, unsorted.
 pub(super) fn records(view: &View) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -32,39 +33,9 @@ pub(super) fn records(view: &View) -> Vec<(Vec<u8>, Vec<u8>)> {
 
 /// SHA-256("skep-view/1\n" ‖ root of the trie over the records).
 pub(super) fn view_hash(view: &View) -> Sha256 {
-    let mut hashes: Vec<[u8; 64]> = records(view)
-        .iter()
-        .map(|(key, record)| {
-            let mut path = [0; 64];
-            path[..32].copy_from_slice(Sha256::of(&[key]).as_bytes());
-            path[32..].copy_from_slice(Sha256::of(&[record]).as_bytes());
-            path
-        })
-        .collect();
-    hashes.sort_unstable();
-    Sha256::of(&[b"skep-view/1\n", &trie_root(&hashes, 0)])
-}
-
-/// The root over sorted records whose first `depth` nibbles are equal. `sync::trie` replaces it.
-fn trie_root(records: &[[u8; 64]], depth: usize) -> [u8; 32] {
-    const LEAF_RECORDS_MAX: usize = 16;
-    if records.is_empty() {
-        return [0; 32];
-    }
-    let mut node = vec![2];
-    if records.len() <= LEAF_RECORDS_MAX {
-        node.extend(records.iter().flatten());
-        return *Sha256::of(&[&node]).as_bytes();
-    }
-    node[0] = 3;
-    let nibble = |record: &[u8; 64]| (record[depth / 2] >> (4 * (1 - depth % 2))) & 15;
-    let mut rest = records;
-    for value in 0..16 {
-        let (child, others) = rest.split_at(rest.partition_point(|r| nibble(r) <= value));
-        node.extend(trie_root(child, depth + 1));
-        rest = others;
-    }
-    *Sha256::of(&[&node]).as_bytes()
+    let records = records(view);
+    let records = records.iter().map(|(key, record)| view_record(key, record));
+    Sha256::of(&[b"skep-view/1\n", root_of(records).as_bytes()])
 }
 
 fn id(kind: u64, id: &[u8]) -> Vec<u8> {
