@@ -25,6 +25,8 @@ pub struct Config {
     pub public_addresses: Vec<String>,
     /// Nodes that are dialled whatever the repositories say.
     pub peers: Vec<(NodeId, Vec<String>)>,
+    /// Whether anybody is dialled.
+    pub dial: bool,
     pub mdns: bool,
     pub gossip: bool,
     /// Where the HTTP side listens.

@@ -6,11 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use skep_proto::hash::Blake3;
 use skep_proto::id::NodeId;
+use skep_proto::name::Name;
+use skep_proto::trust::file::RepoFile;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::core::{Core, Effect, Input, Reply, RequestId, Time};
+use crate::core::{Core, Effect, GossipId, Input, Reply, RequestId, SessionId, Time};
 use crate::net;
+use crate::perform::InFlight;
 use crate::snapshot::Snapshot;
 use crate::store::Store;
 
@@ -91,44 +95,71 @@ pub(crate) struct Driver {
     pub(crate) handle: Handle,
     pub(crate) replies: BTreeMap<RequestId, oneshot::Sender<Reply>>,
     pub(crate) wake: Time,
-    pub(crate) seed: [u8; 32],
+    pub(crate) in_flight: InFlight,
+    /// Whether peers are dialled.
+    pub(crate) dials: bool,
+    /// Open sessions, under the number that the core knows them by.
+    pub(crate) sessions: BTreeMap<SessionId, Open>,
+    /// Gossip that waits for a verdict, under the core's name for it.
+    pub(crate) gossip: BTreeMap<Vec<u8>, net::MessageId>,
+    numbers: u64,
+    seed: [u8; 32],
     started: Instant,
     turns: mpsc::Receiver<Turn>,
     events: mpsc::Receiver<net::Event>,
     /// Until when nothing is written after a failure.
     recover_at: Option<Instant>,
+    /// What `repos.d` said last, for a core that is built again.
+    settings: Vec<(Name, RepoFile)>,
+}
+
+/// A session, as the network knows it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Open {
+    pub(crate) net: net::SessionId,
+    pub(crate) peer: NodeId,
+}
+
+/// What a driver is made of.
+pub(crate) struct Parts {
+    pub(crate) me: NodeId,
+    pub(crate) core: Core,
+    pub(crate) seed: [u8; 32],
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) net: net::Net,
+    pub(crate) events: mpsc::Receiver<net::Event>,
+    pub(crate) shown: watch::Sender<Arc<Snapshot>>,
+    pub(crate) dials: bool,
 }
 
 impl Driver {
-    pub(crate) fn new(
-        me: NodeId,
-        core: Core,
-        seed: [u8; 32],
-        store: Arc<dyn Store>,
-        net: net::Net,
-        events: mpsc::Receiver<net::Event>,
-        (shown, snapshot): (watch::Sender<Arc<Snapshot>>, watch::Receiver<Arc<Snapshot>>),
-    ) -> Self {
+    pub(crate) fn new(parts: Parts) -> Self {
         let (send, turns) = mpsc::channel(INPUTS_MAX);
         let handle = Handle {
             turns: send,
-            snapshot,
+            snapshot: parts.shown.subscribe(),
             requests: Arc::new(AtomicU64::new(0)),
         };
         Self {
-            core,
-            me,
-            store,
-            net,
-            shown,
+            core: parts.core,
+            me: parts.me,
+            store: parts.store,
+            net: parts.net,
+            shown: parts.shown,
             handle,
             replies: BTreeMap::new(),
             wake: Time::default(),
-            seed,
+            in_flight: InFlight::default(),
+            dials: parts.dials,
+            sessions: BTreeMap::new(),
+            gossip: BTreeMap::new(),
+            numbers: 0,
+            seed: parts.seed,
             started: Instant::now(),
             turns,
-            events,
+            events: parts.events,
             recover_at: None,
+            settings: Vec::new(),
         }
     }
 
@@ -164,6 +195,9 @@ impl Driver {
 
     /// One input, and everything that follows from it.
     async fn turn(&mut self, input: Input) {
+        if let Input::Configured { repos } = &input {
+            self.settings.clone_from(repos);
+        }
         let effects = self.core.handle(self.now(), input);
         self.perform_all(effects).await;
     }
@@ -207,15 +241,101 @@ impl Driver {
             tokio::task::spawn_blocking(move || crate::restore::restore(store.as_ref())).await;
         match restored {
             Ok(Ok(restored)) => {
-                self.net.close_all();
+                for open in std::mem::take(&mut self.sessions).into_values() {
+                    self.net.close(open.net);
+                }
                 self.core = Core::new(self.me, self.seed, restored);
                 for (_, reply) in std::mem::take(&mut self.replies) {
-                    drop(reply.send(Reply::Refused("the node recovered from a failed write".into())));
+                    let why = "the node recovered from a failed write".to_owned();
+                    drop(reply.send(Reply::Refused(why)));
                 }
-                self.handle_reload().await;
+                let repos = self.settings.clone();
+                self.turn(Input::Configured { repos }).await;
             }
             _ => self.recover_at = Some(Instant::now() + READ_ONLY_FOR),
         }
+    }
+}
+
+impl Driver {
+    /// What an event of the network means to the core; some mean nothing to it.
+    fn input_of(&mut self, event: net::Event) -> Option<Input> {
+        match event {
+            net::Event::Connected { session, peer, .. } => {
+                let number = SessionId(self.number());
+                let open = Open { net: session, peer };
+                self.sessions.insert(number, open);
+                let nonce = *Blake3::of(&[&self.seed, &number.0.to_be_bytes()]).as_bytes();
+                Some(Input::Connected {
+                    session: number,
+                    peer,
+                    // The stream was opened by the side of the lower PeerId, which is the key's order.
+                    opener: self.me < peer,
+                    nonce,
+                })
+            }
+            net::Event::Frame { session, bytes } => {
+                let session = self.session_of(session)?;
+                let frame = bytes;
+                Some(Input::Heard { session, frame })
+            }
+            net::Event::Closed { session, why } => {
+                let session = self.session_of(session)?;
+                self.sessions.remove(&session);
+                tracing::debug!(%why, "a session ended");
+                Some(Input::Closed { session })
+            }
+            net::Event::Gossip {
+                id,
+                topic,
+                from,
+                data,
+            } => {
+                let name = self.number().to_be_bytes().to_vec();
+                self.gossip.insert(name.clone(), id);
+                let id = GossipId(name);
+                Some(Input::Gossiped {
+                    id,
+                    from,
+                    topic,
+                    data,
+                })
+            }
+            net::Event::Discovered { peer, addresses } => {
+                Some(Input::Discovered { peer, addresses })
+            }
+            net::Event::Listening { address } => {
+                tracing::info!(address, "listening");
+                None
+            }
+            net::Event::Observed { address, by } => {
+                tracing::debug!(address, %by, "seen at");
+                None
+            }
+            net::Event::RoundTrip { peer, micros } => {
+                tracing::trace!(%peer, micros, "round trip");
+                None
+            }
+            net::Event::DialFailed { peer, why } => {
+                tracing::debug!(%peer, why, "could not connect");
+                None
+            }
+            // The network has disconnected it already.
+            net::Event::Misbehaved { peer, what } => {
+                tracing::debug!(%peer, what, "a peer misbehaved");
+                None
+            }
+        }
+    }
+
+    fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    fn session_of(&self, session: net::SessionId) -> Option<SessionId> {
+        let open = self.sessions.iter().find(|(_, open)| open.net == session);
+        open.map(|(number, _)| *number)
     }
 }
 

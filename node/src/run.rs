@@ -5,14 +5,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use skep_proto::id::NodeId;
+use skep_proto::hash::Blake3;
+use skep_proto::id::{NodeId, RepoId};
+use skep_proto::sync::blobs::List;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::control::{self, Answers, Socket};
 use crate::core::Core;
-use crate::driver::{Driver, Handle};
+use crate::driver::{Driver, Handle, Parts};
 use crate::snapshot::Snapshot;
 use crate::store::disk::Disk;
 use crate::store::{self, Store};
@@ -45,6 +47,33 @@ pub enum Error {
     Repos(#[from] repos::Error),
 }
 
+/// What peers are served from: the snapshot says whether, the store says what.
+struct Serving {
+    store: Arc<dyn Store>,
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+}
+
+impl net::BlobSource for Serving {
+    fn offered(&self, _: &NodeId, repo: &RepoId, hash: &Blake3) -> bool {
+        self.snapshot.borrow().offers(repo, hash)
+    }
+
+    fn list(&self, hash: &Blake3) -> std::io::Result<Option<List>> {
+        let Some(info) = self.store.blob(hash).map_err(std::io::Error::other)? else {
+            return Ok(None);
+        };
+        let list = self.store.group_list(hash).map_err(std::io::Error::other)?;
+        Ok(list.map(|bytes| List {
+            size: info.size_bytes,
+            bytes,
+        }))
+    }
+
+    fn group(&self, hash: &Blake3, index: u64) -> std::io::Result<Option<Vec<u8>>> {
+        self.store.read_group(hash, index).map_err(std::io::Error::other)
+    }
+}
+
 /// A running node. Dropping it stops it without waiting; [`Running::stop`] waits.
 pub struct Running {
     handle: Handle,
@@ -62,28 +91,32 @@ pub async fn start(config: Config) -> Result<Running, Error> {
     let followed = repos::read_all(&config.repos)?;
     let (store, restored) = open_store(&config).await?;
     let (shown, snapshot) = watch::channel(Arc::new(Snapshot::empty(me)));
-    let source = net::source(Arc::clone(&store), snapshot.clone());
+    let source = Arc::new(Serving {
+        store: Arc::clone(&store),
+        snapshot,
+    });
     let net_config = net::Config {
         key: config.key.clone(),
-        listen: config.listen.clone(),
+        listen: config.listen.iter().copied().map(Into::into).collect(),
         mdns: config.mdns,
         gossip: config.gossip,
-        version: config.version,
-        ..net::Config::default()
+        limits: net::Limits::default(),
     };
     let (net, events) = net::Net::start(net_config, source)
         .await
         .map_err(Error::Net)?;
     let core = Core::new(me, config.seed, restored);
-    let driver = Driver::new(
+    let driver = Driver::new(Parts {
         me,
         core,
-        config.seed,
-        Arc::clone(&store),
-        net.clone(),
+        seed: config.seed,
+        store: Arc::clone(&store),
+        net: net.clone(),
         events,
-        (shown, snapshot),
-    );
+        shown,
+        dials: config.dial,
+    });
+    let in_flight = driver.in_flight.clone();
     let handle = driver.handle.clone();
     let (stop, stopped) = watch::channel(false);
     let mut tasks = vec![tokio::spawn(driver.run(stopped.clone()))];
@@ -103,7 +136,17 @@ pub async fn start(config: Config) -> Result<Running, Error> {
         stopped,
     )));
     let path = config.socket.clone();
-    let answers = Answers::new(config, handle.clone(), store, net.clone(), gateway, stop.clone());
+    let answers = Answers {
+        config,
+        node: handle.clone(),
+        store,
+        net: net.clone(),
+        gateway,
+        in_flight,
+        stop: stop.clone(),
+        started: std::time::Instant::now(),
+        runtime: tokio::runtime::Handle::current(),
+    };
     let socket =
         control::listen(&path, answers).map_err(|source| Error::Socket { path, source })?;
     Ok(Running {
@@ -175,6 +218,6 @@ impl Running {
                 tracing::error!(%error, "a part of the node had failed");
             }
         }
-        net.shut_down().await;
+        net.stop().await;
     }
 }
