@@ -15,7 +15,7 @@ mod tests;
 
 use std::path::PathBuf;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
 
@@ -75,7 +75,7 @@ pub(crate) struct Global {
         long,
         global = true,
         value_name = "DIR",
-        env = "SKEP_HOME",
+        env = "SKEP_HOME", value_parser = path(),
         hide_env_values = true
     )]
     pub(crate) home: Option<PathBuf>,
@@ -102,7 +102,7 @@ pub(crate) struct Global {
         long,
         global = true,
         value_name = "FILE",
-        env = "SKEP_PASSPHRASE_FILE",
+        env = "SKEP_PASSPHRASE_FILE", value_parser = path(),
         hide_env_values = true
     )]
     pub(crate) passphrase_file: Option<PathBuf>,
@@ -111,6 +111,8 @@ pub(crate) struct Global {
 /// When to use colour.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Color {
+    /// A variable that is set but empty counts as not set.
+    #[value(alias = "", help = "on a terminal")]
     Auto,
     Always,
     Never,
@@ -151,6 +153,11 @@ where
     Ok((cli.without_empty(), matches))
 }
 
+/// A path that may be empty: clap's own parser refuses a variable that is set but empty.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
 impl Cli {
     /// A variable that is set but empty counts as not set.
     fn without_empty(mut self) -> Self {
@@ -170,10 +177,17 @@ impl Source {
         let twin = twins().find(|(flag, _)| *flag == id);
         match (matches.value_source(id), twin) {
             (Some(ValueSource::CommandLine), _) => Self::Flag(id),
-            (Some(ValueSource::EnvVariable), Some((_, variable))) => Self::Environment(variable),
+            (Some(ValueSource::EnvVariable), Some((_, variable))) if !is_empty(id, matches) => {
+                Self::Environment(variable)
+            }
             _ => Self::Default,
         }
     }
+}
+
+fn is_empty(id: &str, matches: &ArgMatches) -> bool {
+    let mut raw = matches.get_raw(id).into_iter().flatten();
+    raw.all(|value| value.is_empty())
 }
 
 impl std::fmt::Display for Source {

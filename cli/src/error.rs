@@ -154,6 +154,11 @@ impl CliError {
                     quoted(path.parent().unwrap_or(path))
                 ))
             }
+            std::io::ErrorKind::NotFound => {
+                let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+                let parent = parent.unwrap_or(std::path::Path::new("."));
+                Hint::new(format!("is the path right? ls {}", quoted(parent)))
+            }
             _ => Hint::none("the cause names everything we know"),
         };
         let exit = match error.kind() {

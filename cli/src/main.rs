@@ -11,11 +11,14 @@ mod ui;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use args::{Cli, Color};
 use clap::ArgMatches;
 use environment::Environment;
 use error::{CliError, Exit, Hint};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use ui::{Manners, Ui};
 
 fn main() -> ExitCode {
@@ -36,38 +39,50 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the command, and ends it at Ctrl-C: everything it does is safe to be left at any moment.
+/// How long a command has to stop by itself after Ctrl-C. Then it is waiting for something that may
+/// never come, such as an answer, and is left as it stands.
+const GRACE: Duration = Duration::from_millis(300);
+
+/// Runs the command, and ends it at Ctrl-C: whatever it does is safe to be left at any moment.
 fn run(cli: &Cli, matches: &ArgMatches, ui: &Arc<Ui>) -> error::Result<()> {
     let env = Environment::read();
+    let could_not = |what: &str, cause: &std::io::Error| {
+        let hint = Hint::new("the limits of this shell: ulimit -a");
+        CliError::new(Exit::Failed, format!("could not {what}"), hint).because(cause)
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|e| {
-            let hint = Hint::new("the limits of this shell: ulimit -a");
-            CliError::new(Exit::Failed, "could not start threads", hint).because(&e)
-        })?;
+        .map_err(|e| could_not("start threads", &e))?;
     let result = runtime.block_on(async {
-        let interrupted = tokio::spawn(interrupted(Arc::clone(ui)));
-        tokio::select! {
+        let ctrl_c = signal(SignalKind::interrupt()).map_err(|e| could_not("heed Ctrl-C", &e))?;
+        let (tell, interrupted) = oneshot::channel();
+        let watch = tokio::spawn(watch(ctrl_c, tell, Arc::clone(ui)));
+        let result = tokio::select! {
             result = commands::run(cli, matches, &env, ui) => result,
-            _ = interrupted => Err(CliError::interrupted()),
-        }
+            Ok(()) = interrupted => Err(CliError::interrupted()),
+        };
+        watch.abort();
+        result
     });
     runtime.shutdown_background();
     result
 }
 
-/// Ends at the first Ctrl-C. While a question waits for its answer the command cannot be left in
-/// order, nor need it be.
-async fn interrupted(ui: Arc<Ui>) {
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Without a handler Ctrl-C ends the process by itself.
-        return std::future::pending().await;
+/// Asks the command to stop at the first Ctrl-C; ends the process at the second, or if nothing
+/// follows from the first.
+async fn watch(mut ctrl_c: Signal, tell: oneshot::Sender<()>, ui: Arc<Ui>) {
+    ctrl_c.recv().await;
+    // Nobody listens if the command has just ended.
+    if tell.send(()).is_err() {
+        return;
     }
-    if ui.is_asking() {
-        ui.error(&CliError::interrupted());
-        std::process::exit(Exit::Interrupted as i32);
+    tokio::select! {
+        () = tokio::time::sleep(GRACE) => {}
+        _ = ctrl_c.recv() => {}
     }
+    ui.error(&CliError::interrupted());
+    std::process::exit(Exit::Interrupted as i32);
 }
 
 /// What clap has to say: a page that was asked for, or how the line is wrong.

@@ -11,6 +11,9 @@ use crate::error::{CliError, Hint, Result};
 use crate::home::{read_text, refuse_open};
 use crate::ui::Ui;
 
+#[cfg(test)]
+mod tests;
+
 /// Longest file given with `--passphrase-file`, in bytes: a passphrase is one line.
 const FILE_BYTES_MAX: u64 = 1_024;
 

@@ -6,10 +6,9 @@
 mod progress;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::io::{BufRead as _, ErrorKind, IsTerminal as _, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
@@ -39,8 +38,6 @@ pub(crate) struct Manners {
 /// Where a command talks to its person.
 pub(crate) struct Ui {
     manners: Manners,
-    /// A question is open: Ctrl-C has nothing to tidy up.
-    asking: AtomicBool,
 }
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -65,10 +62,7 @@ impl Manners {
 
 impl Ui {
     pub(crate) fn new(manners: Manners) -> Self {
-        Self {
-            manners,
-            asking: AtomicBool::new(false),
-        }
+        Self { manners }
     }
 
     /// Prints a result on stdout, in the form its reader needs.
@@ -111,8 +105,10 @@ impl Ui {
 
     /// Says that something is not as it should be, though the command goes on.
     pub(crate) fn warn(&self, message: &str) {
-        let message = lines(message);
-        self.talk(&format!("{WARNING}warning:{WARNING:#} {message}"));
+        if self.manners.verbosity >= 0 {
+            let message = lines(message);
+            self.talk(&format!("{WARNING}warning:{WARNING:#} {message}"));
+        }
     }
 
     /// Suggests the next command: once, dimmed, and only to a person.
@@ -190,11 +186,6 @@ impl Ui {
         Progress::start(self, what, total)
     }
 
-    /// Whether Ctrl-C may end the process on the spot: it waits for an answer, and has nothing open.
-    pub(crate) fn is_asking(&self) -> bool {
-        self.asking.load(Ordering::SeqCst)
-    }
-
     fn can_ask(&self) -> bool {
         self.manners.stdin_is_terminal && self.manners.stderr_is_terminal
     }
@@ -210,11 +201,8 @@ impl Ui {
 
     /// One line of stdin; `None` at its end.
     fn line(&self) -> Result<Option<String>> {
-        self.asking.store(true, Ordering::SeqCst);
         let mut line = String::new();
-        let read = std::io::stdin().lock().read_line(&mut line);
-        self.asking.store(false, Ordering::SeqCst);
-        match read {
+        match std::io::stdin().lock().read_line(&mut line) {
             Ok(0) => Ok(None),
             Ok(_) => Ok(Some(line)),
             Err(e) => Err(CliError::new(

@@ -1,1 +1,149 @@
+use std::collections::BTreeSet;
+use std::path::Path;
 
+use clap::Command;
+
+use super::{Source, command, groups, parse, twins};
+use crate::commands::help::TOPICS;
+
+/// Every verb that does something, as its words: those below `skep`, and those of them that run by
+/// themselves although they have others below.
+fn verbs() -> Vec<Vec<String>> {
+    fn walk(command: &Command, path: &[String], out: &mut Vec<Vec<String>>) {
+        for below in command.get_subcommands() {
+            let path = [path, &[below.get_name().to_owned()]].concat();
+            if !below.is_subcommand_required_set() {
+                out.push(path.clone());
+            }
+            walk(below, &path, out);
+        }
+    }
+    let mut out = Vec::new();
+    walk(&command(), &[], &mut out);
+    out
+}
+
+fn crate_file(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_default()
+}
+
+#[test]
+fn clap_finds_nothing_wrong() {
+    command().debug_assert();
+}
+
+#[test]
+fn every_verb_is_in_exactly_one_group() {
+    let command = command();
+    let ours: BTreeSet<&str> = command.get_subcommands().map(Command::get_name).collect();
+    let grouped = groups::GROUPS.iter().flat_map(|(_, verbs)| verbs.iter());
+    let listed: Vec<&str> = grouped.chain(groups::OUTSIDE).copied().collect();
+    let once: BTreeSet<&str> = listed.iter().copied().collect();
+    assert_eq!(
+        listed.len(),
+        once.len(),
+        "a verb is listed twice: {listed:?}"
+    );
+    assert_eq!(ours, once);
+}
+
+#[test]
+fn every_verb_says_what_it_does() {
+    let mut all = command();
+    all.build();
+    for verb in verbs() {
+        let found = verb
+            .iter()
+            .try_fold(&all, |at, word| at.find_subcommand(word));
+        let about = found.and_then(Command::get_about);
+        assert!(about.is_some(), "{verb:?} has no doc comment");
+    }
+}
+
+#[test]
+fn the_examples_can_be_typed() {
+    for (example, _) in groups::EXAMPLES {
+        assert!(parse(example.split(' ')).is_ok(), "{example}");
+    }
+}
+
+#[test]
+fn every_verb_has_a_transcript_with_an_error_in_it() {
+    for verb in verbs() {
+        let file = format!("tests/cmd/{}.md", verb[0]);
+        let line = format!("$ skep {}", verb.join(" "));
+        let mut exits = Vec::new();
+        let transcript = crate_file(&file);
+        let mut lines = transcript.lines().peekable();
+        while let Some(typed) = lines.next() {
+            let rest = typed.strip_prefix(line.as_str());
+            if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' ')) {
+                let status = lines.peek().and_then(|next| next.strip_prefix("? "));
+                exits.push(status.unwrap_or("0").to_owned());
+            }
+        }
+        assert!(
+            exits.iter().any(|e| e == "0"),
+            "{file} never shows `{line}` succeed"
+        );
+        assert!(
+            exits.iter().any(|e| e != "0"),
+            "{file} never shows `{line}` fail"
+        );
+    }
+}
+
+#[test]
+fn every_verb_has_a_snapshot_of_its_json() {
+    for verb in verbs() {
+        // Pages for people: there is no data in them.
+        if verb == ["help"] {
+            continue;
+        }
+        let file = format!("tests/schemas/{}.json", verb.join("."));
+        let text = crate_file(&file);
+        let schema = format!("\"skep.{}/1\"", verb.join("."));
+        assert!(text.contains(&schema), "{file} has no schema {schema}");
+    }
+}
+
+#[test]
+fn global_flags_stand_anywhere_and_say_where_they_come_from() {
+    for line in [
+        ["skep", "--json", "key", "list"],
+        ["skep", "key", "list", "--json"],
+    ] {
+        let (cli, matches) = parse(line).expect("a flag of every verb");
+        assert!(cli.global.json);
+        assert_eq!(Source::of("json", &matches), Source::Flag("json"));
+        assert_eq!(Source::of("offline", &matches), Source::Default);
+    }
+    let (cli, _) = parse(["skep", "--home", "", "key"]).expect("empty is unset");
+    assert_eq!(cli.global.home, None);
+    assert!(parse(["skep", "-q", "-v", "key"]).is_err());
+}
+
+#[test]
+fn every_twin_is_known_to_clap_and_the_other_way_round() {
+    let command = command();
+    let of_clap: BTreeSet<(String, String)> = command
+        .get_arguments()
+        .filter_map(|arg| {
+            let variable = arg.get_env()?.to_string_lossy().into_owned();
+            Some((arg.get_id().to_string(), variable))
+        })
+        .collect();
+    let ours = twins().map(|(flag, variable)| (flag.to_owned(), variable.to_owned()));
+    assert_eq!(of_clap, ours.collect());
+}
+
+#[test]
+fn topics_are_listed_where_help_is_explained() {
+    let mut command = command();
+    let help = command.find_subcommand_mut("help").expect("a verb");
+    let page = help.render_long_help().to_string();
+    for topic in TOPICS {
+        assert!(page.contains(topic), "{topic} is missing in {page}");
+    }
+}

@@ -49,18 +49,17 @@ fn report(checks: &[Check]) -> Report {
 fn verdict(checks: &[Check], session: &Session<'_>) -> Result<()> {
     let count = |mark| checks.iter().filter(|c| c.mark == mark).count();
     let (warnings, failed) = (count(Mark::Warn), count(Mark::Fail));
-    let all = checks.len();
+    let (all, well) = (checks.len(), checks.len() - warnings - failed);
+    let plural = if warnings == 1 { "" } else { "s" };
+    let message = format!("{all} checks: {well} ok, {warnings} warning{plural}, {failed} failed");
     let Some(first) = checks.iter().find(|c| c.mark == Mark::Fail) else {
-        session
-            .ui
-            .say(&format!("{all} checks: none failed, warnings: {warnings}"));
+        session.ui.say(&message);
         return Ok(());
     };
     let hint = match &first.hint {
         Some(hint) => Hint::new(hint),
         None => Hint::none("the check says what it found, and that is all we know"),
     };
-    let message = format!("{all} checks: {failed} failed, warnings: {warnings}");
     Err(CliError::new(Exit::Problems, message, hint))
 }
 
@@ -76,8 +75,14 @@ impl Check {
 
     /// A check that came to an error: its message, its causes and its hint.
     fn failed(mark: Mark, name: &'static str, error: &CliError) -> Self {
-        let mut found = vec![error.message.clone()];
-        found.extend(error.causes.iter().map(|c| c.trim_end().to_owned()));
+        // The picture with the caret is for a page, not for a cell.
+        let drawn = |line: &&str| {
+            let line = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
+            line.starts_with('|')
+        };
+        let causes = error.causes.iter().flat_map(|cause| cause.lines());
+        let mut found = vec![error.message.as_str()];
+        found.extend(causes.filter(|line| !drawn(line)));
         Self {
             hint: error.hint.text().map(str::to_owned),
             ..Self::new(mark, name, found.join(": "))

@@ -110,8 +110,11 @@ fn chosen(session: &Session<'_>) -> Result<Stored> {
 
 /// A name that a new key may have.
 fn checked(name: &str) -> Result<Name> {
-    let hint =
-        || Hint::new("lower-case letters, digits and single dashes: skep key new --name ana");
+    let hint = || {
+        let near = as_name(name);
+        let near = near.as_ref().map_or("ana", Name::as_str);
+        Hint::new(format!("--name {near}"))
+    };
     let parsed: Name = name.parse().map_err(|e: skep_proto::name::Error| {
         CliError::usage(format!("a key cannot be called that: {e}"), hint())
     })?;

@@ -5,6 +5,18 @@ use super::{CliError, Exit, Hint, quoted};
 #[test]
 fn codes_are_those_scripts_rely_on() {
     let codes: Vec<u8> = Exit::ALL.iter().map(|(code, _)| *code).collect();
+    let named = [
+        Exit::Done,
+        Exit::Failed,
+        Exit::Usage,
+        Exit::Untrusted,
+        Exit::NotFound,
+        Exit::Unreachable,
+        Exit::Problems,
+        Exit::Forbidden,
+        Exit::Interrupted,
+    ];
+    assert_eq!(codes, named.map(|exit| exit as u8));
     assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 130]);
     for (code, meaning) in Exit::ALL {
         assert!(meaning.len() > 3, "{code} has no meaning");

@@ -207,18 +207,12 @@ pub(crate) fn read_key_file(path: &Path) -> Result<(zeroize::Zeroizing<String>, 
         let message = format!("could not read the key file `{}`", path.display());
         CliError::new(Exit::Failed, message, Hint::new(hint))
     };
-    // Said before its mode: a public key may be open to everybody.
     if Key::from_openssh(&text).is_ok() {
-        let private = path.with_extension("");
         return Err(CliError::usage(
             format!("`{}` is a public key", path.display()),
-            Hint::new(format!(
-                "give the private key, perhaps {}",
-                quoted(&private)
-            )),
+            Hint::new("give the private key: its name is the same without `.pub`"),
         ));
     }
-    refuse_open("the key file", path, found.mode(), 0o077)?;
     let file = KeyFile::parse(&text).map_err(|e| {
         let hint = match e {
             file::Error::NotEd25519(_) => "make one: ssh-keygen -t ed25519",
@@ -229,6 +223,8 @@ pub(crate) fn read_key_file(path: &Path) -> Result<(zeroize::Zeroizing<String>, 
         };
         failed(hint).because(&e)
     })?;
+    // Last: what is no private key may be open to everybody.
+    refuse_open("the key file", path, found.mode(), 0o077)?;
     Ok((text, file))
 }
 

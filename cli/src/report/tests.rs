@@ -25,7 +25,8 @@ fn an_answer_has_three_forms() {
         .fact("released", Value::Time(NOW - 3 * 86_400))
         .fact("successor", None::<String>)
         .fact("yanked", false)
-        .fact("keywords", vec!["ddos", "xdp"]);
+        .fact("keywords", vec!["ddos", "xdp"])
+        .fact("peers", Vec::<String>::new());
     check(
         &report,
         "name       ana/drop\n\
@@ -34,15 +35,16 @@ fn an_answer_has_three_forms() {
          released   3 days ago\n\
          successor  -\n\
          yanked     no\n\
-         keywords   ddos, xdp\n",
+         keywords   ddos, xdp\n\
+         peers      -\n",
         &format!(
             "name\tana/drop\nfile_size\t9626\nhash\t{hash}\nreleased\t2026-11-15T11:06:40Z\n\
-             successor\t\nyanked\tno\nkeywords\tddos,xdp\n"
+             successor\t\nyanked\tno\nkeywords\tddos,xdp\npeers\t\n"
         ),
         &format!(
             "{{\"schema\":\"skep.info/1\",\"name\":\"ana/drop\",\"file_size\":9626,\
              \"hash\":\"{hash}\",\"released\":\"2026-11-15T11:06:40Z\",\"successor\":null,\
-             \"yanked\":false,\"keywords\":[\"ddos\",\"xdp\"]}}\n"
+             \"yanked\":false,\"keywords\":[\"ddos\",\"xdp\"],\"peers\":[]}}\n"
         ),
     );
 }

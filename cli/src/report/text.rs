@@ -104,9 +104,11 @@ fn rows(table: &Table, reader: Reader) -> String {
         );
     }
     for row in &table.rows {
-        let cell = |value| match (value, reader) {
-            (&Value::None, Reader::Terminal { .. }) => (table.none.to_owned(), Style::new()),
-            (value, reader) => shown(value, reader),
+        let cell = |value: &Value| match value {
+            _ if reader == Reader::Pipe => shown(value, reader),
+            Value::None => (table.none.to_owned(), Style::new()),
+            Value::List(values) if values.is_empty() => (table.none.to_owned(), Style::new()),
+            _ => shown(value, reader),
         };
         lines.push(row.iter().map(cell).collect());
     }

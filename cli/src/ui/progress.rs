@@ -120,6 +120,8 @@ mod tests {
         let mut progress = ui.progress("fetching", Some(10));
         progress.at_time(5, WORTH_A_WORD - Duration::from_millis(1));
         assert!(!progress.was_shown(WORTH_A_WORD * 2));
+        progress.at(10);
+        progress.done("fetched");
     }
 
     #[test]

@@ -1,1 +1,6 @@
-//! it
+//! The command line as a product: its manual, its JSON, and how it behaves on pipes and signals.
+
+mod fixture;
+mod json;
+mod streams;
+mod transcripts;

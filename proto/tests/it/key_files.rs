@@ -9,6 +9,7 @@ use skep_proto::key::file::{Error, KeyFile, Protection, encode};
 const PASSPHRASE: &str = "correct horse";
 
 /// Whether the outside tool is there; says in words what is skipped without it.
+#[expect(clippy::print_stdout, reason = "a test that was skipped says so")]
 fn have_ssh_keygen() -> bool {
     let there = Command::new("ssh-keygen").arg("-?").output().is_ok();
     if !there {

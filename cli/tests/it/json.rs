@@ -1,0 +1,127 @@
+//! The shape of every verb's JSON, pinned in `tests/schemas/`: a field that is gone or of another
+//! type is a promise broken.
+//!
+//! `SKEP_WRITE_VECTORS=1 cargo test -p skep --test it json` writes down the shapes of now.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::fixture::Fixture;
+
+/// Checks the documents that `line` prints against `tests/schemas/VERB.json`.
+fn check(fixture: &Fixture, verb: &str, line: &str) {
+    let out = fixture.run(&format!("{line} --json"));
+    let shapes: Vec<Value> = out
+        .lines()
+        .map(|line| {
+            let document: Value = serde_json::from_str(line).expect("a document per line");
+            let schema = format!("skep.{verb}/1");
+            assert_eq!(document["schema"], schema.as_str(), "{line}");
+            shape(&document)
+        })
+        .collect();
+    let merged = shapes.into_iter().reduce(merge).expect("a document");
+    let mut text = serde_json::to_string_pretty(&merged).expect("JSON");
+    text.push('\n');
+
+    let file = format!("{}/tests/schemas/{verb}.json", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("SKEP_WRITE_VECTORS").is_some() {
+        fs::write(&file, &text).expect("written");
+    }
+    let pinned = fs::read_to_string(Path::new(&file)).unwrap_or_default();
+    snapbox::assert_data_eq!(text, snapbox::Data::text(pinned).raw());
+}
+
+/// A document with types in place of values; the schema stays.
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(_) => "boolean".into(),
+        Value::Number(_) => "number".into(),
+        Value::String(text) if text.starts_with("skep.") && text.ends_with("/1") => value.clone(),
+        Value::String(_) => "string".into(),
+        Value::Array(items) => items.iter().map(shape).reduce(merge).into_iter().collect(),
+        Value::Object(fields) => {
+            let fields = fields.iter();
+            let fields: Map<_, _> = fields.map(|(k, v)| (k.clone(), shape(v))).collect();
+            fields.into()
+        }
+    }
+}
+
+/// Two shapes of the same thing: what differs is one or the other.
+fn merge(a: Value, b: Value) -> Value {
+    match (a, b) {
+        (a, b) if a == b => a,
+        (Value::Object(mut a), Value::Object(b)) => {
+            for (field, shape) in b {
+                let merged = match a.remove(&field) {
+                    Some(other) => merge(other, shape),
+                    None => shape,
+                };
+                a.insert(field, merged);
+            }
+            a.into()
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            a.into_iter().chain(b).reduce(merge).into_iter().collect()
+        }
+        (a, b) => {
+            let mut kinds: Vec<String> = [a, b].iter().flat_map(kinds).collect();
+            kinds.sort();
+            kinds.dedup();
+            kinds.join(" or ").into()
+        }
+    }
+}
+
+fn kinds(shape: &Value) -> Vec<String> {
+    match shape {
+        Value::String(text) => text.split(" or ").map(str::to_owned).collect(),
+        Value::Array(_) => vec!["array".to_owned()],
+        _ => vec!["object".to_owned()],
+    }
+}
+
+#[test]
+fn keys() {
+    let fixture = Fixture::new();
+    check(&fixture, "key.new", "key new");
+    check(&fixture, "key", "key");
+    check(
+        &fixture,
+        "key.import",
+        "key import friend.key --passphrase-file right.txt",
+    );
+    check(&fixture, "key.list", "key list");
+    check(&fixture, "key.export", "key export friend");
+}
+
+#[test]
+fn doctor() {
+    let fixture = Fixture::new();
+    check(&fixture, "doctor", "doctor");
+    fixture.run("key new");
+    fs::copy(
+        fixture.path().join("good.toml"),
+        fixture.home().join("config.toml"),
+    )
+    .expect("copied");
+    check(&fixture, "doctor.config", "doctor --config");
+}
+
+#[test]
+fn errors() {
+    let fixture = Fixture::new();
+    let output = fixture.skep("key --json").output().expect("skep runs");
+    assert_eq!(output.status.code(), Some(4));
+    assert!(output.stdout.is_empty(), "an error is no data");
+    let stderr = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(
+        stderr,
+        "{\"schema\":\"skep.error/1\",\"exit\":4,\"message\":\"you have no key yet\",\
+         \"details\":[],\"causes\":[],\"hint\":\"skep key new\"}\n"
+    );
+}
