@@ -133,6 +133,10 @@ impl Core {
                 let ended = self.exchange.stored(hash);
                 self.wants_ended(ended);
             }
+            Input::BlobLost { hash, why } => {
+                let ended = self.exchange.lost(hash, &why);
+                self.wants_ended(ended);
+            }
             Input::FetchEnded { peer, hash, why } => self.fetch_ended(peer, hash, why),
             Input::PersistFailed { why } => self.persist_failed(why),
             Input::Probed(id) => self.reply(id, Reply::Done),

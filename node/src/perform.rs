@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use skep_proto::blob::GroupList;
-use skep_proto::claimed::Claimed;
+use skep_proto::claimed::{Claimed, Verified};
 use skep_proto::hash::{Blake3, Sha256};
 use skep_proto::id::{NodeId, RepoId};
 use skep_proto::key::Key;
@@ -167,7 +167,7 @@ impl Driver {
     fn begin_blob(&self, hash: Blake3, size_bytes: u64) {
         let store = Arc::clone(&self.store);
         self.beside(async move {
-            let held = blocking(move || held(store.as_ref(), hash, size_bytes)).await;
+            let held = blocking(move || begin(store.as_ref(), hash, size_bytes, None)).await;
             let held = held.unwrap_or_else(|error| {
                 tracing::error!(error, blob = %hash, "could not look for a blob");
                 Held::Part {
@@ -261,7 +261,7 @@ async fn take_groups(
         });
         match written.await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) if error.is_wrong_group() => return FetchEnd::Lied,
+            Ok(Err(store::Error::Blob(_))) => return FetchEnd::Lied,
             Ok(Err(error)) => {
                 tracing::error!(error = crate::in_words(&error), blob = %hash, "could not write");
                 return FetchEnd::Failed;
@@ -283,22 +283,16 @@ async fn take_groups(
 }
 
 /// What the store has of a blob that is to be fetched.
-fn held(store: &dyn Store, hash: Blake3, size_bytes: u64) -> Result<Held, store::Error> {
-    if store.blob(&hash)?.is_some() {
-        return Ok(Held::Whole);
-    }
-    if skep_proto::blob::group_count(size_bytes) > 1 {
-        // Without a proven list nothing of it is believed; with one, the store knows what it has.
-        return Ok(match store.resume(&hash, size_bytes)? {
-            Some(groups) => Held::Part { groups, list: true },
-            None => Held::Part {
-                groups: Vec::new(),
-                list: false,
-            },
-        });
-    }
-    let groups = store.begin(&hash, size_bytes, None)?;
-    Ok(Held::Part { groups, list: true })
+fn begin(
+    store: &dyn Store,
+    hash: Blake3,
+    size_bytes: u64,
+    list: Option<&Verified<GroupList>>,
+) -> Result<Held, store::Error> {
+    Ok(match store.begin(&hash, size_bytes, list)? {
+        store::Held::Whole => Held::Whole,
+        store::Held::Part { groups, list } => Held::Part { groups, list },
+    })
 }
 
 /// Proves a list and begins the blob with it; none if the list is not of this blob.
@@ -311,11 +305,10 @@ fn prove_list(
     if list.size != size_bytes {
         return Ok(None);
     }
-    let Ok(proven) = GroupList::prove(&hash, size_bytes, &list.bytes) else {
-        return Ok(None);
-    };
-    let groups = store.begin(&hash, size_bytes, Some(&proven))?;
-    Ok(Some(Held::Part { groups, list: true }))
+    match GroupList::prove(&hash, size_bytes, &list.bytes) {
+        Ok(proven) => begin(store, hash, size_bytes, Some(&proven)).map(Some),
+        Err(_) => Ok(None),
+    }
 }
 
 /// Disk work, with its error in words.

@@ -64,7 +64,7 @@ impl net::BlobSource for Serving {
         };
         let list = self.store.group_list(hash).map_err(std::io::Error::other)?;
         Ok(list.map(|bytes| List {
-            size: info.size_bytes,
+            size: info.size,
             bytes,
         }))
     }

@@ -88,6 +88,8 @@ pub enum WantEnd {
         missing: Vec<Blake3>,
         liars: Vec<NodeId>,
     },
+    /// Our disk failed, and why.
+    Broken(String),
 }
 
 impl Exchange {
@@ -198,6 +200,20 @@ impl Exchange {
                 ended.push((*id, WantEnd::Stored));
             }
             !want.missing.is_empty()
+        });
+        ended
+    }
+
+    /// Our disk failed: whoever waits for the blob is told.
+    pub(super) fn lost(&mut self, hash: Blake3, why: &str) -> Vec<(RequestId, WantEnd)> {
+        self.blobs.remove(&hash);
+        let mut ended = Vec::new();
+        self.wants.retain(|id, want| {
+            let lost = want.missing.contains(&hash);
+            if lost {
+                ended.push((*id, WantEnd::Broken(why.to_owned())));
+            }
+            !lost
         });
         ended
     }

@@ -88,6 +88,11 @@ pub enum Input {
     BlobStored {
         hash: Blake3,
     },
+    /// Our disk failed when the blob was whole.
+    BlobLost {
+        hash: Blake3,
+        why: String,
+    },
     FetchEnded {
         peer: NodeId,
         hash: Blake3,

@@ -209,18 +209,9 @@ impl Repository {
             };
             let kept = self.chain.documents().find(|root| root.payload == payload);
             if let Some(kept) = kept.filter(|_| news) {
-                let sha256 = kept.sha256();
-                let links = self.chain.links().iter();
-                let link = links.map(|link| (link.document.version, link.sha256));
-                let rivals = self.chain.rivals().iter();
-                let rival = rivals.map(|rival| (rival.version, rival.sha256));
-                let version = link.clone().chain(rival).find(|(_, held)| *held == sha256);
                 changes.push(Change::Root {
                     repo: self.id,
-                    version: version.map_or(0, |(version, _)| version),
-                    sha256,
-                    signed: kept.encode(),
-                    rival: !link.clone().any(|(_, held)| held == sha256),
+                    signed: kept.clone(),
                 });
             }
         }
@@ -422,8 +413,7 @@ impl Repository {
             key: *key,
             from,
             entries,
-            checkpoint_size: target.size,
-            checkpoint: target.to_bytes(),
+            checkpoint: target,
         });
         Committed {
             change,
@@ -440,13 +430,11 @@ impl Repository {
 
     pub(super) fn keep_evidence(&mut self, evidence: ForkEvidence) -> Change {
         let key = *evidence.key();
-        let bytes = evidence.to_bytes();
-        self.evidence.insert(key, evidence);
+        self.evidence.insert(key, evidence.clone());
         self.stale = true;
         Change::Evidence {
             repo: self.id,
-            key,
-            evidence: bytes,
+            evidence,
         }
     }
 

@@ -1,0 +1,86 @@
+//! From a release in the view to its manifest and its files.
+
+use skep_proto::control::BlobRef;
+use skep_proto::hash::{Blake3, Sha256};
+use skep_proto::id::RepoId;
+use skep_proto::key::Signatures;
+use skep_proto::log::entry::{Body, Parsed, parse};
+use skep_proto::name::{Name, Version};
+use skep_proto::package::manifest::{self, Manifest};
+
+use crate::snapshot::RepoSnapshot;
+use crate::store::{self, Store};
+
+/// Why a release cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("the view no longer has {0}@{1} with this manifest")]
+    Gone(Name, Version),
+    #[error("the entry that published {0}@{1} cannot be read")]
+    Store(Name, Version, #[source] store::Error),
+    #[error("the entry that published {0}@{1} is not what the view says")]
+    OtherEntry(Name, Version),
+    #[error("the manifest cannot be used")]
+    Manifest(#[from] manifest::Error),
+    #[error("the list of files {0} cannot be read")]
+    Tree(Blake3),
+}
+
+/// A manifest's bytes, and the signatures that its entry carries.
+pub(crate) struct Payload {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) signatures: Signatures,
+}
+
+/// Reads a manifest from any of the entries that published it.
+pub(crate) fn payload(
+    repo: &RepoSnapshot,
+    store: &dyn Store,
+    name: &Name,
+    version: &Version,
+    manifest: Sha256,
+) -> Result<Payload, Error> {
+    let gone = || Error::Gone(name.clone(), version.clone());
+    let view = repo.view.as_deref().ok_or_else(gone)?;
+    let package = view.package(name).ok_or_else(gone)?;
+    let release = package.releases.get(version).ok_or_else(gone)?;
+    let claim = release.claims.get(&manifest).ok_or_else(gone)?;
+    let (key, index) = claim.published.iter().next().ok_or_else(gone)?;
+    let entries = store
+        .entries(&repo.id, key, *index, index.saturating_add(1))
+        .map_err(|e| Error::Store(name.clone(), version.clone(), e))?;
+    let parsed = entries.first().map(|entry| parse(entry));
+    match parsed {
+        Some(Parsed::Entry(entry)) => match entry.body {
+            Body::Publish(publish) if Sha256::of(&[&publish.payload]) == manifest => Ok(Payload {
+                bytes: publish.payload,
+                signatures: publish.signatures,
+            }),
+            _ => Err(Error::OtherEntry(name.clone(), version.clone())),
+        },
+        _ => Err(Error::OtherEntry(name.clone(), version.clone())),
+    }
+}
+
+/// The files of a release.
+pub(crate) struct Files {
+    manifest: Manifest,
+    more: Vec<BlobRef>,
+}
+
+impl Files {
+    /// Of a manifest that is bound to this repository, name and version; failing closed.
+    pub(crate) fn of(
+        payload: &[u8],
+        repo: &RepoId,
+        name: &Name,
+        version: &Version,
+    ) -> Result<Self, Error> {
+        let manifest = Manifest::parse(payload)?;
+        manifest.check_binding(repo, name, version)?;
+        Ok(Self {
+            manifest,
+            more: Vec::new(),
+        })
+    }
+}
