@@ -88,8 +88,8 @@ fn serve(stream: UnixStream, answers: &Answers) {
             .receive::<Hello>()
             .is_ok_and(|(theirs, _)| theirs.version == VERSION);
     while greeted {
-        let request = match connection.receive() {
-            Ok((request, _)) => request,
+        let (request, file) = match connection.receive() {
+            Ok(received) => received,
             Err(error) => {
                 if !matches!(error, Error::Gone) {
                     tracing::debug!(%error, "a control connection ended");
@@ -97,7 +97,7 @@ fn serve(stream: UnixStream, answers: &Answers) {
                 return;
             }
         };
-        if let Err(error) = answers.answer(request, &mut connection) {
+        if let Err(error) = answers.answer(request, file, &mut connection) {
             tracing::debug!(%error, "a control connection ended in mid-answer");
             return;
         }

@@ -61,6 +61,17 @@ impl Handle {
         reply.await.ok()
     }
 
+    /// [`Self::ask`] in two steps, for whoever does something while it waits: what is to be awaited
+    /// first (false if the driver is gone), and the reply.
+    pub(crate) fn begin(
+        &self,
+        input: impl FnOnce(RequestId) -> Input,
+    ) -> (impl Future<Output = bool> + 'static, oneshot::Receiver<Reply>) {
+        let (turn, reply) = self.turn(input);
+        let turns = self.turns.clone();
+        (async move { turns.send(turn).await.is_ok() }, reply)
+    }
+
     /// [`Self::ask`], from a thread of its own.
     pub fn ask_blocking(&self, input: impl FnOnce(RequestId) -> Input) -> Option<Reply> {
         let (turn, reply) = self.turn(input);

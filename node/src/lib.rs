@@ -1,5 +1,29 @@
 //! The node: a pure core that decides, and the adapters around it that act, joined by one driver.
 
+pub mod config;
+pub mod control;
 pub mod core;
+mod driver;
+mod gateway;
+mod keeper;
+pub mod net;
+mod perform;
+mod release;
+pub mod repos;
+mod restore;
+pub mod run;
 pub mod snapshot;
 pub mod store;
+
+pub use driver::Handle;
+
+/// An error with its causes, in one line.
+pub(crate) fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
+}

@@ -64,6 +64,12 @@ impl Writer {
         self
     }
 
+    /// The head of a byte string of `len` bytes, which the caller appends.
+    pub fn bytes_head(&mut self, len: usize) -> &mut Self {
+        self.0.bytes_len(len as u64).expect(IN_MEMORY);
+        self
+    }
+
     pub fn text(&mut self, value: &str) -> &mut Self {
         self.0.str(value).expect(IN_MEMORY);
         self

@@ -68,7 +68,7 @@ pub enum Request {
         entries: Vec<Hex>,
         checkpoint: Hex,
     },
-    /// The next message carries a descriptor of the file.
+    /// A descriptor of the file comes with it.
     PutBlob,
     /// Published here: its blobs are in the store, and are offered.
     Publish {

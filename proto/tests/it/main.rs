@@ -4,3 +4,4 @@ mod key_files;
 mod outside;
 mod vectors;
 mod view;
+mod blobs;

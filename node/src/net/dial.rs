@@ -1,0 +1,233 @@
+//! Dialing: TCP first, QUIC a moment later or as soon as TCP has failed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error as _;
+
+use libp2p::swarm::{ConnectionId, DialError};
+use libp2p::{Multiaddr, PeerId};
+
+use super::address::{self, Resolved};
+use super::admission::Refusal;
+
+/// Peers that are dialed at once; the core has no use for more.
+const DIALS_MAX: usize = 256;
+
+/// One peer that is being dialed.
+#[derive(Debug, Default)]
+struct Dial {
+    /// Addresses for later.
+    quic: Vec<Multiaddr>,
+    running: BTreeSet<ConnectionId>,
+    errors: Vec<String>,
+}
+
+/// What comes next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Dial these, and tell [`Dials::running`].
+    Dial(Vec<Multiaddr>),
+    Wait,
+    /// All is tried.
+    Failed(String),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Dials(BTreeMap<PeerId, Dial>);
+
+impl Dials {
+    /// Notes that a peer's addresses are looked up. `false`: it is being dialed already.
+    ///
+    /// # Errors
+    /// Too many at once.
+    pub(super) fn begin(&mut self, peer: PeerId) -> Result<bool, String> {
+        if self.0.contains_key(&peer) {
+            return Ok(false);
+        }
+        if self.0.len() >= DIALS_MAX {
+            return Err(format!("{DIALS_MAX} others are being dialed"));
+        }
+        self.0.insert(peer, Dial::default());
+        Ok(true)
+    }
+
+    pub(super) fn resolved(&mut self, peer: &PeerId, resolved: Resolved) -> Next {
+        let Some(dial) = self.0.get_mut(peer) else {
+            return Next::Wait;
+        };
+        dial.errors.extend(resolved.errors);
+        dial.quic = resolved.quic;
+        if resolved.tcp.is_empty() {
+            self.advance(peer)
+        } else {
+            Next::Dial(resolved.tcp)
+        }
+    }
+
+    pub(super) fn running(&mut self, peer: &PeerId, connection: ConnectionId) {
+        if let Some(dial) = self.0.get_mut(peer) {
+            dial.running.insert(connection);
+        }
+    }
+
+    /// TCP has had its time alone.
+    pub(super) fn head_start_over(&mut self, peer: &PeerId) -> Next {
+        match self.0.get_mut(peer) {
+            Some(dial) if !dial.quic.is_empty() => Next::Dial(std::mem::take(&mut dial.quic)),
+            _ => Next::Wait,
+        }
+    }
+
+    pub(super) fn failed(&mut self, peer: &PeerId, id: ConnectionId, error: &DialError) -> Next {
+        let Some(dial) = self.0.get_mut(peer) else {
+            return Next::Wait;
+        };
+        dial.running.remove(&id);
+        dial.errors.extend(explain(error));
+        self.advance(peer)
+    }
+
+    /// A connection came about.
+    pub(super) fn done(&mut self, peer: &PeerId) {
+        self.0.remove(peer);
+    }
+
+    fn advance(&mut self, peer: &PeerId) -> Next {
+        let Some(dial) = self.0.get_mut(peer) else {
+            return Next::Wait;
+        };
+        if !dial.quic.is_empty() {
+            return Next::Dial(std::mem::take(&mut dial.quic));
+        }
+        if !dial.running.is_empty() {
+            return Next::Wait;
+        }
+        let errors = std::mem::take(&mut dial.errors);
+        self.0.remove(peer);
+        Next::Failed(if errors.is_empty() {
+            "no address".to_owned()
+        } else {
+            errors.join("; ")
+        })
+    }
+}
+
+/// What went wrong, an item an address, without libp2p's layers of wrapping.
+fn explain(error: &DialError) -> Vec<String> {
+    match error {
+        DialError::Transport(errors) => errors
+            .iter()
+            .map(|(at, error)| {
+                let mut root: &dyn std::error::Error = error;
+                while let Some(source) = root.source() {
+                    root = source;
+                }
+                format!("`{}`: {root}", address::text(at))
+            })
+            .collect(),
+        DialError::WrongPeerId { address, .. } => {
+            vec![format!(
+                "`{}`: another node answers there",
+                address::text(address)
+            )]
+        }
+        DialError::LocalPeerId { address } => {
+            vec![format!(
+                "`{}`: this node itself answers there",
+                address::text(address)
+            )]
+        }
+        DialError::Denied { cause } => match cause.downcast_ref::<Refusal>() {
+            Some(refusal) => vec![format!("refused by this node: {refusal}")],
+            None => vec![
+                cause
+                    .source()
+                    .map_or_else(|| cause.to_string(), ToString::to_string),
+            ],
+        },
+        // Another dial has led to a connection.
+        DialError::DialPeerConditionFalse(_) | DialError::Aborted => Vec::new(),
+        DialError::NoAddresses => vec!["no address".to_owned()],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use skep_proto::id::NodeId;
+    use skep_proto::key::Key;
+
+    use super::*;
+
+    fn peer(n: u16) -> PeerId {
+        let mut public = [0; 32];
+        public[..2].copy_from_slice(&n.to_be_bytes());
+        address::peer_of(&NodeId::from_key(Key::ed25519(&public)))
+    }
+
+    fn at(text: &str) -> Vec<Multiaddr> {
+        vec![text.parse().expect("a multiaddress")]
+    }
+
+    fn both() -> Resolved {
+        Resolved {
+            tcp: at("/ip4/192.0.2.1/tcp/1"),
+            quic: at("/ip4/192.0.2.1/udp/1/quic-v1"),
+            errors: vec!["`x`: no multiaddress".to_owned()],
+        }
+    }
+
+    #[test]
+    fn quic_is_dialed_when_the_head_start_is_over_and_only_once() {
+        let (mut dials, peer) = (Dials::default(), peer(1));
+        assert_eq!(dials.begin(peer), Ok(true));
+        assert_eq!(dials.begin(peer), Ok(false));
+        assert_eq!(dials.resolved(&peer, both()), Next::Dial(both().tcp));
+        dials.running(&peer, ConnectionId::new_unchecked(1));
+        assert_eq!(dials.head_start_over(&peer), Next::Dial(both().quic));
+        dials.running(&peer, ConnectionId::new_unchecked(2));
+        assert_eq!(dials.head_start_over(&peer), Next::Wait);
+        let first = ConnectionId::new_unchecked(1);
+        assert_eq!(
+            dials.failed(&peer, first, &DialError::NoAddresses),
+            Next::Wait
+        );
+        let second = ConnectionId::new_unchecked(2);
+        let why = "`x`: no multiaddress; no address; no address".to_owned();
+        assert_eq!(
+            dials.failed(&peer, second, &DialError::NoAddresses),
+            Next::Failed(why)
+        );
+        assert_eq!(dials.begin(peer), Ok(true), "and again");
+    }
+
+    #[test]
+    fn quic_is_dialed_at_once_when_tcp_has_failed_or_there_is_none() {
+        let (mut dials, peer) = (Dials::default(), peer(1));
+        assert_eq!(dials.begin(peer), Ok(true));
+        assert_eq!(dials.resolved(&peer, both()), Next::Dial(both().tcp));
+        let first = ConnectionId::new_unchecked(1);
+        dials.running(&peer, first);
+        assert_eq!(
+            dials.failed(&peer, first, &DialError::NoAddresses),
+            Next::Dial(both().quic)
+        );
+        dials.done(&peer);
+        assert_eq!(dials.begin(peer), Ok(true));
+        let quic = Resolved {
+            tcp: Vec::new(),
+            ..both()
+        };
+        assert_eq!(dials.resolved(&peer, quic), Next::Dial(both().quic));
+    }
+
+    #[test]
+    fn no_address_and_too_many_at_once_fail() {
+        let mut dials = Dials::default();
+        for n in 0..u16::try_from(DIALS_MAX).expect("small") {
+            assert_eq!(dials.begin(peer(n)), Ok(true));
+        }
+        assert!(dials.begin(peer(9_999)).is_err());
+        let none = dials.resolved(&peer(0), Resolved::default());
+        assert_eq!(none, Next::Failed("no address".to_owned()));
+        assert_eq!(dials.begin(peer(9_999)), Ok(true));
+    }
+}
