@@ -512,6 +512,3 @@ impl Candidates {
             .collect()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,3 +1,6 @@
 //! Integration tests of the protocol: formats, properties, outside vectors, the oracle of the view.
 
+mod attacks;
+mod chain;
 mod view;
+mod world;
