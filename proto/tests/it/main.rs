@@ -2,5 +2,8 @@
 
 mod attacks;
 mod chain;
+mod golden;
+mod properties;
+mod vectors_authority;
 mod view;
 mod world;
