@@ -528,7 +528,7 @@ fn root_cut_does_not_change_what_was_decided_before_its_signers_saw_it() {
 fn root_document_without_the_old_threshold_is_refused() {
     let mut world = World::new();
     let honest = world.next(|document| document.approvals = 1);
-    let one = world.sign_root(honest.payload.clone(), &world.roots[..1].to_vec());
+    let one = world.sign_root(honest.payload.clone(), &world.roots[..1]);
     let mut chain = world.chain();
     assert_eq!(
         chain.accept(one.clone()),

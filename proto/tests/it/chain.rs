@@ -237,7 +237,7 @@ fn unknown_rules_ask_for_an_upgrade_and_keep_the_last_view() {
     world.documents.push(newer.clone());
     assert_eq!(world.chain().state(), &upgrade);
     assert!(!world.chain().gives_view());
-    let one = world.sign_root(newer.payload, &world.roots[..1].to_vec());
+    let one = world.sign_root(newer.payload, &world.roots[..1]);
     world.documents.pop();
     assert!(matches!(
         world.chain().accept(one),
