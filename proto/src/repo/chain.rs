@@ -6,59 +6,21 @@
 //! chain that has no fork, or in which a pin chooses ([`Chain::build`]). Who follows a repository
 //! keeps the chain that it has, whatever retired keys sign later ([`Chain::accept`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use crate::fault::Fault;
 use crate::hash::Sha256;
 use crate::id::RepoId;
 use crate::key::Key;
-use crate::repo::root::{self, Document, Pin, RootDocument, SignedRoot};
+use crate::repo::root::{Document, Pin, RootDocument, SignedRoot};
 
+mod candidates;
 mod check;
+mod error;
+mod follow;
 
+use candidates::Candidates;
 use check::{Place, Valid, check, union};
-
-/// Why a document does not follow where it says that it does.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    #[error(transparent)]
-    Document(#[from] root::Error),
-    #[error("root document of {0} signatures where 1 to 64 are allowed")]
-    SignatureCount(usize),
-    #[error("root document of repository `{0}`")]
-    OtherRepository(RepoId),
-    #[error("root document {version} is signed by {signed} old root keys where {threshold} must")]
-    OldThreshold {
-        version: u64,
-        signed: usize,
-        threshold: usize,
-    },
-    #[error("root document {version} is signed by {signed} new root keys where {threshold} must")]
-    NewThreshold {
-        version: u64,
-        signed: usize,
-        threshold: usize,
-    },
-    #[error("root document {version} lists the key `{key}`, which has not signed it")]
-    NotHeld { version: u64, key: Key },
-    #[error("root document 1 with replaced registrars or with entries seen before it")]
-    FirstSeen,
-    #[error("root document {0} changes more of the registrars than to replace the live one")]
-    Registrars(u64),
-    #[error("root document {0} changes `{1}`, which never changes along a chain")]
-    Fixed(u64, &'static str),
-    #[error("root document {version} with the hash `{sha256}` leads to no chain that is held")]
-    NoSuchBranch { version: u64, sha256: Sha256 },
-}
-
-impl Error {
-    pub fn fault(&self) -> Fault {
-        match self {
-            Self::NoSuchBranch { .. } => Fault::Us,
-            _ => Fault::Peer,
-        }
-    }
-}
+pub use error::Error;
 
 /// A document in its place in the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -329,98 +291,6 @@ impl Chain {
         }
     }
 
-    /// A valid document comes to a chain that is followed, and was not held.
-    fn follow(&mut self, version: u64, valid: Valid) -> Outcome {
-        if version == self.next_version() {
-            return self.follow_next(version, valid);
-        }
-        let own = usize::try_from(version - 1)
-            .ok()
-            .and_then(|at| self.links.get(at))
-            .expect("a place that is not next is taken");
-        let other = own.signed.clone();
-        let culprits = culprits(self.place_of(version), &valid.signed, &other);
-        if own.document.version == self.links.len() as u64 && !self.is_chosen(version) {
-            self.state = State::Disputed { version };
-        }
-        self.keep_rival_of(version, valid, culprits.clone());
-        Outcome::Rival { culprits }
-    }
-
-    fn follow_next(&mut self, version: u64, valid: Valid) -> Outcome {
-        if matches!(self.state, State::Disputed { version: open } if open < version) {
-            return Outcome::Waits;
-        }
-        let beside = self.rivals.iter().find(|rival| rival.version == version);
-        if let Some(other) = beside.map(|rival| rival.signed.clone()) {
-            let culprits = culprits(self.place_of(version), &valid.signed, &other);
-            self.state = State::Disputed { version };
-            self.keep_rival_of(version, valid, culprits.clone());
-            self.share_culprits(version);
-            return Outcome::Rival { culprits };
-        }
-        let known = matches!(valid.document, Document::Known(_));
-        self.step(version, vec![valid]);
-        if known {
-            Outcome::Extended
-        } else {
-            Outcome::Upgrade
-        }
-    }
-
-    /// A valid document comes to a newcomer's chain: what it held and this one, judged anew.
-    fn rebuild(&mut self, signed: SignedRoot, sha256: Sha256) -> Outcome {
-        let documents = self.documents().cloned().chain([signed]).collect();
-        *self = Self::build(self.repo, documents, self.pin);
-        match self.rivals.iter().find(|rival| rival.sha256 == sha256) {
-            Some(_) if matches!(self.state, State::Upgrade { .. }) => Outcome::Upgrade,
-            Some(rival) => Outcome::Rival {
-                culprits: rival.culprits.clone(),
-            },
-            None => Outcome::Extended,
-        }
-    }
-
-    /// Keeps `valid` beside the chain and beside `others`, which stand in the same place.
-    fn keep_rival(&mut self, version: u64, valid: Valid, others: &[Valid]) {
-        let place = self.place_of(version);
-        let culprits = others
-            .iter()
-            .flat_map(|other| culprits(place, &valid.signed, &other.signed))
-            .collect();
-        self.keep_rival_of(version, valid, culprits);
-    }
-
-    /// One rival is kept for a document of the chain, and two where the chain has none.
-    fn keep_rival_of(&mut self, version: u64, valid: Valid, culprits: BTreeSet<Key>) {
-        let beside = self.rivals.iter().filter(|rival| rival.version == version);
-        let room = if version < self.next_version() { 1 } else { 2 };
-        if beside.count() < room {
-            self.rivals.push(Rival {
-                version,
-                sha256: valid.sha256,
-                signed: valid.signed,
-                culprits,
-            });
-        }
-    }
-
-    /// Two rivals without a document of the chain between them have the same culprits.
-    fn share_culprits(&mut self, version: u64) {
-        let of_version = |rival: &&Rival| rival.version == version;
-        let shared: BTreeSet<Key> = self
-            .rivals
-            .iter()
-            .filter(of_version)
-            .flat_map(|rival| rival.culprits.iter().copied())
-            .collect();
-        for rival in &mut self.rivals {
-            if rival.version == version {
-                rival.culprits.clone_from(&shared);
-            }
-        }
-    }
-
     /// Adds the signatures of a copy to the document that is held; `None` if none is.
     fn add_signatures(&mut self, version: u64, valid: &Valid) -> Option<bool> {
         let before = version.checked_sub(2).map(usize::try_from);
@@ -437,81 +307,3 @@ impl Chain {
         Some(grew)
     }
 }
-
-/// The root keys that signed both of two documents in one place.
-fn culprits(place: Option<Place<'_>>, a: &SignedRoot, b: &SignedRoot) -> BTreeSet<Key> {
-    let Some(Place::After(before)) = place else {
-        return BTreeSet::new(); // two first documents are two repositories
-    };
-    let (a, b) = (a.signers(), b.signers());
-    let old = before.document.root.keys.iter().copied();
-    old.filter(|key| a.contains(key) && b.contains(key))
-        .collect()
-}
-
-/// The distinct well-formed payloads that were received, each with all its copies.
-struct Candidates(BTreeMap<Sha256, (Document, Vec<SignedRoot>)>);
-
-impl Candidates {
-    fn of(documents: Vec<SignedRoot>) -> Self {
-        let mut candidates = BTreeMap::new();
-        for signed in documents {
-            if let Ok(document) = Document::parse(&signed.payload) {
-                candidates
-                    .entry(signed.sha256())
-                    .or_insert_with(|| (document, Vec::new()))
-                    .1
-                    .push(signed);
-            }
-        }
-        Self(candidates)
-    }
-
-    /// Which hash a pin demands at its version and, through `prev`, below it.
-    fn chosen_by(&self, pin: Option<Pin>) -> BTreeMap<u64, Option<Sha256>> {
-        let mut chosen = BTreeMap::new();
-        let Some(Pin {
-            mut version,
-            sha256,
-        }) = pin
-        else {
-            return chosen;
-        };
-        let mut choice = Some(sha256);
-        loop {
-            chosen.insert(version, choice);
-            let Some((document, _)) = choice.and_then(|hash| self.0.get(&hash)) else {
-                return chosen;
-            };
-            if version <= 1 || document.version() != version {
-                return chosen;
-            }
-            (version, choice) = (version - 1, document.prev());
-        }
-    }
-
-    /// The documents that may stand at `version`, by hash. One valid copy makes a document valid.
-    fn valid_at(&self, version: u64, place: Place<'_>) -> Vec<Valid> {
-        let fits = |document: &Document| {
-            document.version() == version
-                && match place {
-                    Place::First(_) => true,
-                    Place::After(before) => document.prev() == Some(before.sha256),
-                }
-        };
-        self.0
-            .values()
-            .filter(|(document, _)| fits(document))
-            .filter_map(|(document, copies)| {
-                let valid = copies
-                    .iter()
-                    .find_map(|copy| check(document, copy, place).ok())?;
-                let signed = union(document, copies, place);
-                Some(Valid { signed, ..valid })
-            })
-            .collect()
-    }
-}
-
-#[cfg(test)]
-mod tests;

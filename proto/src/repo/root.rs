@@ -46,8 +46,8 @@ pub const WITNESS_NAME_BYTES_MAX: usize = 255;
 pub const REASON_BYTES_MAX: usize = 512;
 /// Largest number of a document: what JavaScript's numbers hold apart.
 pub const NUMBER_MAX: u64 = INTEGER_END.unsigned_abs() - 1;
-/// Longest CBOR of a [`SignedRoot`]: the payload, all signatures of 101 bytes, and heads.
-pub const SIGNED_ROOT_BYTES_MAX: usize = ROOT_DOCUMENT_BYTES_MAX + ROOT_SIGNATURES_MAX * 101 + 16;
+/// Longest CBOR of a [`SignedRoot`]: the payload, all signatures of 102 bytes, and heads.
+pub const SIGNED_ROOT_BYTES_MAX: usize = ROOT_DOCUMENT_BYTES_MAX + ROOT_SIGNATURES_MAX * 102 + 16;
 
 /// Why a payload is no root document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

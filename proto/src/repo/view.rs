@@ -268,6 +268,3 @@ fn counts(
     }
     (void, unknown)
 }
-
-#[cfg(test)]
-mod tests;
