@@ -11,7 +11,7 @@ use skep_proto::log::checkpoint::Checkpoint;
 use skep_proto::log::fork::ForkEvidence;
 use skep_proto::log::tree;
 use skep_proto::name::{Name, Version};
-use skep_proto::repo::chain::{Chain, Outcome};
+use skep_proto::repo::chain::Chain;
 use skep_proto::repo::fact::LogFacts;
 use skep_proto::repo::root::{Pin, SignedRoot};
 use skep_proto::repo::sequence::LogUse;
@@ -196,25 +196,25 @@ impl Repository {
     /// what to persist. What fits nowhere is not an error: another peer may have sent it first.
     pub(super) fn accept_roots(&mut self, documents: Vec<SignedRoot>) -> Vec<Change> {
         let before = self.chain.followed();
-        let mut changes = Vec::new();
-        for document in documents {
-            let payload = document.payload.clone();
-            let outcome = Arc::make_mut(&mut self.chain).accept(document);
-            let news = match outcome {
-                Ok(Outcome::Known { grew }) => grew,
-                Ok(
-                    Outcome::Extended | Outcome::Rival { .. } | Outcome::Upgrade | Outcome::Waits,
-                ) => true,
-                Ok(Outcome::Unplaced) | Err(_) => false,
-            };
-            let kept = self.chain.documents().find(|root| root.payload == payload);
-            if let Some(kept) = kept.filter(|_| news) {
-                changes.push(Change::Root {
-                    repo: self.id,
-                    signed: kept.clone(),
-                });
+        let held: Vec<SignedRoot> = self.chain.documents().cloned().collect();
+        if before.is_some() {
+            let chain = Arc::make_mut(&mut self.chain);
+            for document in documents {
+                // An invalid one is nobody's fault that could be named: it may be the peer's of our peer.
+                drop(chain.accept(document));
             }
+        } else {
+            // A newcomer reads everything at once, since a pin chooses backwards.
+            let all = held.iter().cloned().chain(documents).collect();
+            self.chain = Arc::new(Chain::build(self.id, all, self.pin()));
         }
+        let news = self.chain.documents().filter(|root| !held.contains(root));
+        let mut changes: Vec<Change> = news
+            .map(|root| Change::Root {
+                repo: self.id,
+                signed: root.clone(),
+            })
+            .collect();
         if !changes.is_empty() {
             self.stale = true;
         }

@@ -1,14 +1,13 @@
 //! Integration tests of the protocol: formats, properties, outside vectors, the oracle of the view.
 
-mod key_files;
-mod outside;
-mod vectors;
-mod view;
-mod blobs;
 mod attacks;
+mod blobs;
 mod chain;
 mod golden;
+mod key_files;
+mod outside;
 mod properties;
+mod vectors;
 mod vectors_authority;
 mod view;
 mod world;
