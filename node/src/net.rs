@@ -45,6 +45,17 @@ const COMMANDS_MAX: usize = 256;
 /// Events that wait for the driver. Each may hold a frame of 1 MiB, so the queue is short.
 const EVENTS_MAX: usize = 32;
 
+/// Reads `/…/p2p/PEER`, as configuration and files of repositories name peers: the node, and its
+/// address without `/p2p`.
+pub fn parse_peer(text: &str) -> Option<(NodeId, String)> {
+    address::parse_peer(text)
+}
+
+/// What [`parse_peer`] reads.
+pub fn peer_text(node: &NodeId, address: &str) -> String {
+    address::peer_text(node, address)
+}
+
 /// A network address to listen at, by TCP and by QUIC (UDP) each. Port 0: any free one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listen {

@@ -97,7 +97,14 @@ pub async fn start(config: Config) -> Result<Running, Error> {
     });
     let net_config = net::Config {
         key: config.key.clone(),
-        listen: config.listen.iter().copied().map(Into::into).collect(),
+        listen: config
+            .listen
+            .iter()
+            .map(|address| net::Listen {
+                ip: address.ip(),
+                port: address.port(),
+            })
+            .collect(),
         mdns: config.mdns,
         gossip: config.gossip,
         limits: net::Limits::default(),

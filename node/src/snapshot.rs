@@ -19,6 +19,7 @@ use skep_proto::repo::chain::Chain;
 use skep_proto::repo::view::View;
 use skep_proto::trust::file::{RepoFile, Rule};
 
+pub(crate) use report::{facts, release_line};
 pub use resolve::{NotFound, Resolved};
 
 use crate::core::Holding;

@@ -12,7 +12,6 @@ use skep_proto::hash::{Blake3, Sha256};
 use skep_proto::id::RepoId;
 use skep_proto::key::Key;
 use skep_proto::log::checkpoint::Checkpoint;
-use skep_proto::log::entry::{Body, Parsed, parse};
 use skep_proto::name::{Name, PackageRef, RepoRef, Version};
 use skep_proto::repo::root::SignedRoot;
 use skep_proto::trust::Asked;

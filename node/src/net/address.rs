@@ -26,6 +26,20 @@ pub(super) fn peer_of(node: &NodeId) -> PeerId {
     PeerId::from_bytes(&bytes).expect("an identity multihash of the right length")
 }
 
+/// Reads `/…/p2p/PEER`: the node, and its address without `/p2p`.
+pub(super) fn parse_peer(text: &str) -> Option<(NodeId, String)> {
+    let mut address: Multiaddr = text.parse().ok()?;
+    match address.pop()? {
+        Protocol::P2p(peer) => Some((node_of(&peer)?, address.to_string())),
+        _ => None,
+    }
+}
+
+/// What [`parse_peer`] reads.
+pub(super) fn peer_text(node: &NodeId, address: &str) -> String {
+    format!("{address}/p2p/{}", peer_of(node))
+}
+
 /// How bytes travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Transport {

@@ -3,10 +3,13 @@
 mod attacks;
 mod blobs;
 mod chain;
+mod checkpoint;
 mod golden;
 mod key_files;
+mod merkle;
 mod outside;
 mod properties;
+mod trie;
 mod vectors;
 mod vectors_authority;
 mod view;
