@@ -314,7 +314,7 @@ impl Running {
     }
 
     /// Reports the peer if the error is its fault.
-    async fn blame(&self, error: FetchError) -> FetchError {
+    async fn blame(&mut self, error: FetchError) -> FetchError {
         if let FetchError::Misbehaved(what) = &error {
             self.fetching
                 .tell(Command::Misbehaved(self.peer, what.clone()))
