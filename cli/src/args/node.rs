@@ -1,0 +1,24 @@
+//! `skep node …`.
+
+/// The node: run it, look at it, stop it
+#[derive(clap::Args)]
+pub(crate) struct Node {
+    #[command(subcommand)]
+    pub(crate) action: Action,
+}
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Action {
+    /// Run a node until Ctrl-C or `skep node stop`
+    Run,
+    /// What a running node is doing
+    Status {
+        /// Wait until it answers, at most this many seconds
+        #[arg(long, value_name = "SECONDS")]
+        wait: Option<u64>,
+    },
+    /// The peers that are connected
+    Peers,
+    /// Stop the running node
+    Stop,
+}

@@ -1,0 +1,31 @@
+//! `skep trust …`.
+
+/// Whom you believe, and for what
+#[derive(clap::Args)]
+pub(crate) struct Trust {
+    /// Absent: list the rules
+    #[command(subcommand)]
+    pub(crate) action: Option<Action>,
+}
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Action {
+    /// Trust whoever owns a package, or a handle, to publish
+    Add {
+        /// `REPO/PACKAGE` (its owner is meant) or `REPO/LABEL` of a handle
+        what: String,
+        /// What they may publish: a name, or a pattern such as '*' [default: the package; of a handle: '*']
+        #[arg(long = "for", value_name = "GLOB")]
+        names: Option<String>,
+    },
+    /// Stop trusting a handle, or whoever owns a package
+    Remove {
+        /// `REPO/PACKAGE` or `REPO/LABEL`
+        what: String,
+    },
+    /// Say whether a release would be admitted, and why
+    Test {
+        /// `REPO/PACKAGE[@VERSION]`
+        release: String,
+    },
+}
