@@ -191,3 +191,57 @@ fn read_cosignature(line: &str, witnesses: &[(String, Key)]) -> Result<Cosignatu
         signature: Signature::from_bytes(signature.try_into().expect("72 bytes less 8")),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(base64: &str) -> Vec<u8> {
+        BASE64.decode(base64.as_bytes()).expect("base64")
+    }
+
+    /// Verifier keys that others published: name, key id, then base64 of signature type and key.
+    #[test]
+    fn key_ids_are_as_others_compute_them() {
+        let published = [
+            "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+            "witness.navigli.sunlight.geomys.org+a3e00fe2+BNy/co4C1Hn1p+INwJrfUlgz7W55dSZReusH/GhUhJ/G",
+        ];
+        for (vkey, expected_kind) in published.into_iter().zip([ED25519, COSIGNATURE]) {
+            let (name, rest) = vkey.split_once('+').expect("a name");
+            let (id, key) = rest.split_once('+').expect("a key id");
+            let key = decode(key);
+            let (kind, public) = key.split_first().expect("33 bytes");
+            assert_eq!(*kind, expected_kind);
+            let key = Key::ed25519(public.try_into().expect("32 bytes"));
+            assert_eq!(
+                data_encoding::HEXLOWER.encode(&key_id(name, *kind, &key)),
+                id
+            );
+        }
+    }
+
+    /// The example in the documentation of Go's note package.
+    #[test]
+    fn a_note_of_others_verifies() {
+        let text = "If you think cryptography is the answer to your problem,\n\
+                    then you don't know what your problem is.\n";
+        let signed = "\u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=";
+        let key = decode("ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW");
+        let key = Key::from_bytes(key.try_into().expect("33 bytes"));
+        let (name, id, signature) = read_line(signed).expect("a signature line");
+        assert_eq!(id, key_id(name, ED25519, &key));
+        assert!(key.verify(text.as_bytes(), &Signature::from_bytes(signature)));
+    }
+
+    /// The example of C2SP's tlog-cosignature: the same layout, and the time in its first 8 bytes.
+    #[test]
+    fn a_cosignature_line_of_others_is_read() {
+        let signed = "\u{2014} witness.example.com/w1 jWbPPwAAAABkGFDLEZMHwSRaJNiIDoe9DYn/zXcrtPHeolMI5OWXEhZCB9dlrDJsX3b2oyin1nPZqhf5nNo0xUe+mbIUBkBIfZ+qnA==";
+        let (name, id, bytes): (_, _, [u8; 72]) = read_line(signed).expect("a signature line");
+        let time = u64::from_be_bytes(bytes[..8].try_into().expect("8 bytes"));
+        assert_eq!((name, time), ("witness.example.com/w1", 1_679_315_147));
+        assert_eq!(line(name, &[&id, &bytes]), format!("{signed}\n"));
+        assert_eq!(signed.len() + 1, 3 + 1 + name.len() + 1 + 104 + 1);
+    }
+}

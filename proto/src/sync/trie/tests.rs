@@ -33,7 +33,7 @@ fn defined(records: &[(Path, Vec<u8>)], depth: usize) -> Sha256 {
     }
     let hashes = (0..16).map(|child| {
         let nibble = |path: &Path| {
-            if depth % 2 == 0 {
+            if depth.is_multiple_of(2) {
                 path[depth / 2] >> 4
             } else {
                 path[depth / 2] & 15
@@ -100,7 +100,7 @@ fn paths_that_were_ground_out_go_no_deeper_than_a_path() {
         trie.insert(path, record);
     }
     assert_eq!(trie.root(), root_of((0..=255).map(ground)));
-    let mut nibbles = vec![0xa, 0xb].repeat(31);
+    let mut nibbles = [0xa, 0xb].repeat(31);
     let almost = Prefix::new(&nibbles).expect("62 nibbles");
     assert!(matches!(trie.node(&almost), Part::Children(_)));
     nibbles.push(7);
