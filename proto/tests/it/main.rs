@@ -1,4 +1,5 @@
 //! Integration tests of the protocol: formats, properties, outside vectors, the oracle of the view.
 
+mod blob;
 mod outside;
 mod vectors;
