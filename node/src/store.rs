@@ -55,10 +55,19 @@
 //! * **Follow**: the folders made in `tmp/`, rename, fsync. **Unfollow**: rename to `trash/`, fsync,
 //!   then deleted.
 
+pub mod contract;
+pub mod disk;
+pub mod memory;
 
+mod blobs;
 mod change;
+mod durable;
 mod event;
 mod faults;
+mod index;
+mod logs;
+mod repos;
+mod table;
 
 use std::fs::File;
 use std::io::Read;

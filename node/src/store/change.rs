@@ -33,12 +33,18 @@ pub enum Change {
         checkpoint: Checkpoint,
     },
     /// A checkpoint of a size that is held, with newer cosignatures.
-    Checkpoint { repo: RepoId, checkpoint: Checkpoint },
+    Checkpoint {
+        repo: RepoId,
+        checkpoint: Checkpoint,
+    },
     /// A cut names another branch: no more than the first `to` entries stay, and no checkpoint of
     /// a larger size.
     Rewind { repo: RepoId, key: Key, to: u64 },
     /// The log forked. Replaces earlier evidence against the same key.
-    Evidence { repo: RepoId, evidence: ForkEvidence },
+    Evidence {
+        repo: RepoId,
+        evidence: ForkEvidence,
+    },
     /// Something that this node remembers of a repository. Replaces what is under the same key.
     Fact {
         repo: RepoId,
@@ -110,6 +116,22 @@ pub enum Loaded {
         key: String,
         value: Vec<u8>,
     },
+}
+
+impl Change {
+    /// The repository that must be followed for this to be kept.
+    pub(super) fn needs_followed(&self) -> Option<&RepoId> {
+        match self {
+            Self::Follow { .. } | Self::Unfollow { .. } => None,
+            Self::Root { repo, .. }
+            | Self::Append { repo, .. }
+            | Self::Checkpoint { repo, .. }
+            | Self::Rewind { repo, .. }
+            | Self::Evidence { repo, .. }
+            | Self::Fact { repo, .. }
+            | Self::ForgetFact { repo, .. } => Some(repo),
+        }
+    }
 }
 
 impl FactKind {

@@ -79,7 +79,9 @@ impl Faults {
         }
         let passed = armed
             .left
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                left.checked_sub(1)
+            });
         if passed.is_err() {
             std::process::abort();
         }
@@ -109,10 +111,21 @@ mod tests {
 
     #[test]
     fn a_point_that_is_not_there_is_refused_rather_than_ignored() {
-        for good in ["root.before-rename", "root.before-rename:1", "blob.after-group:40"] {
+        for good in [
+            "root.before-rename",
+            "root.before-rename:1",
+            "blob.after-group:40",
+        ] {
             assert!(good.parse::<Faults>().is_ok(), "{good}");
         }
-        for bad in ["", "root", "root.before-rename:0", "root.before-rename:", ":1", "x:1"] {
+        for bad in [
+            "",
+            "root",
+            "root.before-rename:0",
+            "root.before-rename:",
+            ":1",
+            "x:1",
+        ] {
             assert_eq!(bad.parse::<Faults>().err(), Some(UnknownPoint(bad.into())));
         }
     }

@@ -1,6 +1,7 @@
 //! Integration tests of the protocol: formats, properties, outside vectors, the oracle of the view.
 
 mod attacks;
+mod blob;
 mod blobs;
 mod chain;
 mod checkpoint;
