@@ -13,6 +13,7 @@
 
 pub(crate) mod config;
 pub(crate) mod keys;
+pub(crate) mod repos;
 
 #[cfg(test)]
 mod tests;
@@ -189,6 +190,53 @@ pub(crate) fn read_text(path: &Path, max: u64) -> Result<String> {
         )
         .because(&e)
     })
+}
+
+/// Reads a file of at most `max` bytes; none if there is no such file.
+pub(crate) fn read_bytes(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
+    use std::io::Read as _;
+    let failed = |e| CliError::io("read", path, &e);
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(failed(e)),
+    };
+    let mut bytes = Vec::new();
+    file.take(max + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > max {
+        return Err(CliError::new(
+            Exit::Failed,
+            format!("`{}` is longer than {max} bytes", path.display()),
+            Hint::none("no version of ours writes such a file"),
+        ));
+    }
+    Ok(Some(bytes))
+}
+
+/// Writes a file in the place of one that may be there; it is the old one or the new one, whole,
+/// at every moment, and on the disk when this returns.
+pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let failed = |e| CliError::io("write", path, &e);
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = dir.join(format!(".{name}.{}.new", std::process::id()));
+    let written = (|| {
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        fs::File::open(dir)?.sync_all()
+    })();
+    if written.is_err() {
+        // A left-over that cannot be removed is overwritten by the next try of this process' name.
+        drop(fs::remove_file(&temporary));
+    }
+    written.map_err(failed)
 }
 
 /// Writes a new file that appears whole or not at all, on the disk when this returns.

@@ -66,7 +66,10 @@ impl Handle {
     pub(crate) fn begin(
         &self,
         input: impl FnOnce(RequestId) -> Input,
-    ) -> (impl Future<Output = bool> + 'static, oneshot::Receiver<Reply>) {
+    ) -> (
+        impl Future<Output = bool> + 'static,
+        oneshot::Receiver<Reply>,
+    ) {
         let (turn, reply) = self.turn(input);
         let turns = self.turns.clone();
         (async move { turns.send(turn).await.is_ok() }, reply)

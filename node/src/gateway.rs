@@ -42,7 +42,10 @@ async fn healthz(State(node): State<Handle>) -> (StatusCode, &'static str) {
     let asked = node.ask(Input::Probed);
     match tokio::time::timeout(LIVE_WITHIN, asked).await {
         Ok(Some(Reply::Done)) => (StatusCode::OK, "ok\n"),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "the event loop does not turn\n"),
+        _ => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the event loop does not turn\n",
+        ),
     }
 }
 
@@ -50,6 +53,9 @@ async fn healthz(State(node): State<Handle>) -> (StatusCode, &'static str) {
 async fn readyz(State(node): State<Handle>) -> (StatusCode, String) {
     match &node.snapshot().read_only {
         None => (StatusCode::OK, "ready\n".to_owned()),
-        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("read-only: {why}\n")),
+        Some(why) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("read-only: {why}\n"),
+        ),
     }
 }

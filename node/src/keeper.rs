@@ -37,7 +37,9 @@ pub(crate) async fn run(mut node: Handle, store: Arc<dyn Store>, mut stop: watch
         failed.retain(|_, at| now.duration_since(*at) < RETRY);
         let snapshot = node.snapshot();
         let missing = missing(&snapshot);
-        let next = missing.into_iter().find(|wanted| !failed.contains_key(wanted));
+        let next = missing
+            .into_iter()
+            .find(|wanted| !failed.contains_key(wanted));
         let work = async {
             match &next {
                 Some(wanted) => keep(wanted, &snapshot, &node, &store).await,
@@ -99,7 +101,9 @@ fn missing_of(repo: &RepoSnapshot) -> Vec<Wanted> {
             manifest,
         })
     });
-    of_package.filter(|wanted| !is_kept(&wanted.manifest)).collect()
+    of_package
+        .filter(|wanted| !is_kept(&wanted.manifest))
+        .collect()
 }
 
 async fn keep(
@@ -108,7 +112,10 @@ async fn keep(
     node: &Handle,
     store: &Arc<dyn Store>,
 ) -> Result<(), String> {
-    let repo = snapshot.repos().find(|repo| repo.id == wanted.repo).cloned();
+    let repo = snapshot
+        .repos()
+        .find(|repo| repo.id == wanted.repo)
+        .cloned();
     let repo = repo.ok_or("the repository is gone")?;
     let (reading, of) = (Arc::clone(store), wanted.clone());
     let read = tokio::task::spawn_blocking(move || {
@@ -133,7 +140,10 @@ async fn keep(
     fetch(wanted.repo, &blobs, node).await?;
     let holding = Holding {
         why: HoldingReason::Kept,
-        blobs: blobs.iter().map(|blob| (blob.hash, blob.size_bytes)).collect(),
+        blobs: blobs
+            .iter()
+            .map(|blob| (blob.hash, blob.size_bytes))
+            .collect(),
     };
     let hold = Command::Hold {
         repo: wanted.repo,
@@ -148,12 +158,16 @@ async fn keep(
 }
 
 async fn fetch(repo: RepoId, blobs: &[BlobRef], node: &Handle) -> Result<(), String> {
-    let blobs = blobs.iter().map(|blob| (blob.hash, blob.size_bytes)).collect();
+    let blobs = blobs
+        .iter()
+        .map(|blob| (blob.hash, blob.size_bytes))
+        .collect();
     match node.ask(|id| Input::Wanted { id, repo, blobs }).await {
         Some(Reply::Want(WantEnd::Stored)) => Ok(()),
-        Some(Reply::Want(WantEnd::Failed { missing, .. })) => {
-            Err(format!("no connected peer has {} of its files", missing.len()))
-        }
+        Some(Reply::Want(WantEnd::Failed { missing, .. })) => Err(format!(
+            "no connected peer has {} of its files",
+            missing.len()
+        )),
         Some(Reply::Want(WantEnd::Broken(why)) | Reply::Refused(why)) => Err(why),
         _ => Err("the node is stopping".to_owned()),
     }

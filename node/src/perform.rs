@@ -186,7 +186,8 @@ impl Driver {
             let why = match net.fetch_list(peer, repo, hash).await {
                 Err(error) => end_of(&error),
                 Ok(Claimed(list)) => {
-                    let begun = blocking(move || prove_list(store.as_ref(), hash, size_bytes, &list));
+                    let begun =
+                        blocking(move || prove_list(store.as_ref(), hash, size_bytes, &list));
                     match begun.await {
                         Ok(Some(held)) => {
                             handle.tell(Input::ListProven { hash }).await;
@@ -256,9 +257,8 @@ async fn take_groups(
         };
         let (index, size_bytes) = (group.index, group.bytes.len() as u64);
         let store = Arc::clone(store);
-        let written = tokio::task::spawn_blocking(move || {
-            store.write_group(&hash, index, &group.bytes)
-        });
+        let written =
+            tokio::task::spawn_blocking(move || store.write_group(&hash, index, &group.bytes));
         match written.await {
             Ok(Ok(())) => {}
             Ok(Err(store::Error::Blob(_))) => return FetchEnd::Lied,

@@ -6,7 +6,7 @@ use skep_proto::id::RepoId;
 use skep_proto::key::Signatures;
 use skep_proto::log::entry::{Body, Parsed, parse};
 use skep_proto::name::{Name, Version};
-use skep_proto::package::manifest::{self, Manifest};
+use skep_proto::package::manifest::{self, File, FileKind, LIST_FILE_BYTES_MAX, Manifest};
 
 use crate::snapshot::RepoSnapshot;
 use crate::store::{self, Store};
@@ -62,10 +62,9 @@ pub(crate) fn payload(
     }
 }
 
-/// The files of a release.
+/// The files of a release, as far as they are known.
 pub(crate) struct Files {
-    manifest: Manifest,
-    more: Vec<BlobRef>,
+    files: Vec<File>,
 }
 
 impl Files {
@@ -79,8 +78,54 @@ impl Files {
         let manifest = Manifest::parse(payload)?;
         manifest.check_binding(repo, name, version)?;
         Ok(Self {
-            manifest,
-            more: Vec::new(),
+            files: manifest.files,
         })
+    }
+
+    /// The file that lists the others, if they are too many for the manifest.
+    pub(crate) fn tree(&self) -> Option<BlobRef> {
+        let tree = self.files.iter().find(|file| file.kind == FileKind::Tree)?;
+        Some(blob_of(tree))
+    }
+
+    /// Adds what the tree lists.
+    pub(crate) fn add_tree(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.files.extend(manifest::read_tree(bytes)?);
+        Ok(())
+    }
+
+    /// Each blob once.
+    pub(crate) fn blobs(&self) -> Vec<BlobRef> {
+        let mut blobs: Vec<BlobRef> = self.files.iter().map(blob_of).collect();
+        blobs.sort_by_key(|blob| blob.hash);
+        blobs.dedup_by_key(|blob| blob.hash);
+        blobs
+    }
+}
+
+fn blob_of(file: &File) -> BlobRef {
+    BlobRef {
+        hash: file.blake3,
+        size_bytes: file.size,
+    }
+}
+
+/// The bytes of a file that lists others.
+pub(crate) fn read_tree(store: &dyn Store, tree: &BlobRef) -> Result<Vec<u8>, Error> {
+    use std::io::Read as _;
+    let unreadable = || Error::Tree(tree.hash);
+    let file = store
+        .open(&tree.hash)
+        .ok()
+        .flatten()
+        .ok_or_else(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(LIST_FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|_| unreadable())?;
+    if Blake3::of(&[&bytes]) == tree.hash {
+        Ok(bytes)
+    } else {
+        Err(unreadable())
     }
 }

@@ -54,7 +54,10 @@ pub fn read_all(dir: &Path) -> Result<Vec<(Name, RepoFile)>, Error> {
                 source,
             })?
             .path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
             paths.push(path);
         }
     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use skep_proto::id::RepoId;
 use skep_proto::hash::Sha256;
+use skep_proto::id::RepoId;
 
 use crate::core::{Holding, Restored, pin_from_bytes};
 use crate::store::{Error, FactKind, Loaded, Store};
@@ -56,9 +56,9 @@ fn take(repos: &mut BTreeMap<RepoId, Restored>, loaded: Loaded) {
 fn take_fact(restored: &mut Restored, kind: FactKind, key: &str, value: &[u8]) {
     match kind {
         FactKind::Admitted => {
-            let parts = key.split_once('@').and_then(|(name, version)| {
-                Some((name.parse().ok()?, version.parse().ok()?))
-            });
+            let parts = key
+                .split_once('@')
+                .and_then(|(name, version)| Some((name.parse().ok()?, version.parse().ok()?)));
             if let (Some(release), Ok(hash)) = (parts, <[u8; 32]>::try_from(value)) {
                 restored.admitted.insert(release, Sha256::from_bytes(hash));
             }

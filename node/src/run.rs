@@ -70,7 +70,9 @@ impl net::BlobSource for Serving {
     }
 
     fn group(&self, hash: &Blake3, index: u64) -> std::io::Result<Option<Vec<u8>>> {
-        self.store.read_group(hash, index).map_err(std::io::Error::other)
+        self.store
+            .read_group(hash, index)
+            .map_err(std::io::Error::other)
     }
 }
 

@@ -19,6 +19,9 @@ use crate::ui::Ui;
 #[cfg(test)]
 mod tests;
 
+/// Name of the node's key.
+const NODE_KEY: &str = "node";
+
 /// The folder `keys/` of a home.
 pub(crate) struct Keys<'a> {
     home: &'a Home,
@@ -124,6 +127,32 @@ impl<'a> Keys<'a> {
             ));
         }
         self.store(name, text, &opened.signing.key(), &opened.comment)
+    }
+
+    /// The key whose public half this is, if it is at hand.
+    pub(crate) fn with_public(&self, key: &Key) -> Result<Option<Stored>> {
+        let mut all = self.list()?;
+        Ok(all
+            .iter()
+            .position(|stored| stored.file.key() == *key)
+            .map(|at| all.swap_remove(at)))
+    }
+
+    /// The key of the node in this home, made at first use. It is not protected: a node starts
+    /// unattended, and its key has no authority over packages.
+    pub(crate) fn node_key(&self) -> Result<SigningKey> {
+        let found = self.names()?.iter().any(|name| name == NODE_KEY);
+        let stored = if found {
+            self.read(NODE_KEY)?
+        } else {
+            let seed: zeroize::Zeroizing<[u8; 32]> = zeroize::Zeroizing::new(rand::random());
+            self.create(NODE_KEY, &SigningKey::from_seed(&seed), None)?
+        };
+        let opened = stored.file.open(None).map_err(|e| {
+            let hint = Hint::new("a node key has no passphrase: move the file away, and a new one is made");
+            CliError::new(Exit::Failed, "could not open the node's key", hint).because(&e)
+        })?;
+        Ok(opened.signing)
     }
 
     fn store(&self, name: &str, text: &str, key: &Key, comment: &str) -> Result<Stored> {

@@ -81,7 +81,9 @@ impl Answers {
             Request::AwaitSync { repo } => self.await_sync(repo),
             Request::Repo { repo } => {
                 let snapshot = self.node.snapshot();
-                Ok(Response::Repo(Box::new(repo_of(&snapshot, &repo)?.report())))
+                Ok(Response::Repo(Box::new(
+                    repo_of(&snapshot, &repo)?.report(),
+                )))
             }
             Request::Packages { repo } => {
                 let snapshot = self.node.snapshot();
@@ -208,7 +210,10 @@ impl Answers {
             .map_err(|e| not_found(e.to_string()))?;
         let subject = &resolved.subject;
         let payload = self.payload(repo, &subject.name, &subject.version, subject.manifest)?;
-        let view = repo.view.as_deref().ok_or_else(|| not_found(repo.state_text()))?;
+        let view = repo
+            .view
+            .as_deref()
+            .ok_or_else(|| not_found(repo.state_text()))?;
         let owner = view.handle(&subject.owner.id);
         let owner = owner.ok_or_else(|| not_found("the owner is gone".to_owned()))?;
         let package = view.package(&subject.name);
@@ -302,7 +307,10 @@ impl Answers {
         for blob in blobs {
             let held = self.store.blob(&blob.hash);
             if held.map_err(|e| failed(crate::in_words(&e)))?.is_none() {
-                return Err(failed(format!("the blob {} is not in the store", blob.hash)));
+                return Err(failed(format!(
+                    "the blob {} is not in the store",
+                    blob.hash
+                )));
             }
         }
         self.hold(repo, manifest, HoldingReason::Published, blobs)
@@ -355,8 +363,16 @@ impl Answers {
     }
 
     /// Waits until the store has these blobs, telling how far it is.
-    fn want(&self, repo: RepoId, blobs: &[BlobRef], connection: &mut Connection) -> Result<(), Refused> {
-        let wanted = blobs.iter().map(|blob| (blob.hash, blob.size_bytes)).collect();
+    fn want(
+        &self,
+        repo: RepoId,
+        blobs: &[BlobRef],
+        connection: &mut Connection,
+    ) -> Result<(), Refused> {
+        let wanted = blobs
+            .iter()
+            .map(|blob| (blob.hash, blob.size_bytes))
+            .collect();
         let all_bytes = blobs.iter().map(|blob| blob.size_bytes).sum();
         let mut request = RequestId(0);
         let (turn, mut reply) = self.node.begin(|id| {
@@ -380,7 +396,10 @@ impl Answers {
                         done_bytes,
                         all_bytes,
                     };
-                    if connection.send(&Response::Progress(progress), None).is_err() {
+                    if connection
+                        .send(&Response::Progress(progress), None)
+                        .is_err()
+                    {
                         // The command is gone: what came stays, and is resumed the next time.
                         self.node.tell_blocking(Input::Abandoned(request));
                         return Err(failed("the command is gone"));
@@ -509,8 +528,14 @@ fn want_ended(reply: Reply, snapshot: &Snapshot) -> Result<(), Refused> {
     Err(Refused {
         why: Refusal::Unreachable,
         message: match peers {
-            0 => format!("no peer is connected, and {} files are missing", missing.len()),
-            _ => format!("none of {peers} connected peers has {} of the files", missing.len()),
+            0 => format!(
+                "no peer is connected, and {} files are missing",
+                missing.len()
+            ),
+            _ => format!(
+                "none of {peers} connected peers has {} of the files",
+                missing.len()
+            ),
         },
         hint: Some("try again when a peer that has them is connected: skep node peers".to_owned()),
     })

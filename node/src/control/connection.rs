@@ -134,7 +134,9 @@ fn receive_with_file(
         }
     };
     if received.flags.contains(ReturnFlags::CTRUNC) {
-        return Err(io::Error::other("more than one file with a control message"));
+        return Err(io::Error::other(
+            "more than one file with a control message",
+        ));
     }
     let files = ancillary.drain().filter_map(|message| match message {
         RecvAncillaryMessage::ScmRights(files) => Some(files),

@@ -1,1 +1,139 @@
 //! The manifest: an in-toto Statement about the files of one release.
+//!
+//! Its `subject` names every file with SHA-256 and BLAKE3; its predicate
+//! `https://skep.dev/package/v1` says what they are. A manifest is hostile until its hash is the one
+//! that the view lists and [`Manifest::check_binding`] has said that it is of the repository, name
+//! and version under which it stands; both are asked before every use.
+
+mod file;
+mod predicate;
+mod read;
+
+use std::collections::BTreeSet;
+
+use crate::fault::Fault;
+use crate::hash::Sha256;
+use crate::id::RepoId;
+use crate::json;
+use crate::limits::MANIFEST_BYTES_MAX;
+use crate::name::{Name, Version};
+
+pub use file::{File, FileKind, PATH_LEN_MAX, check_path, read_tree, write_tree};
+pub use predicate::{
+    Details, Facts, Kernel, Layers, Map, Object, Program, Requires, Signed, SourceLink, Test, UserProgram,
+};
+
+/// Type of every in-toto Statement.
+pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
+/// Type of the predicate.
+pub const PREDICATE_TYPE: &str = "https://skep.dev/package/v1";
+/// Most files that stand in a manifest itself; a release with more lists them in a file of kind
+/// `tree`.
+pub const FILES_MAX: usize = 64;
+/// Most files of a release.
+pub const TREE_FILES_MAX: usize = 16_384;
+/// Longest JSON of programs, maps and objects inside a manifest, in bytes; longer ones stand in a
+/// file of kind `facts`.
+pub const FACTS_BYTES_MAX: usize = 12_288;
+/// Longest file of kind `tree` or `facts`, in bytes: 16,384 files with their digests.
+pub const LIST_FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// What one release is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    pub repo: RepoId,
+    pub name: Name,
+    pub version: Version,
+    pub details: Details,
+    /// Sorted by path.
+    pub files: Vec<File>,
+    /// Fields of the predicate that this version does not know: shown, not interpreted.
+    pub unknown: BTreeSet<String>,
+}
+
+/// Why a payload is no manifest, or not the one that it is taken for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("a manifest of {size} bytes, where at most {MANIFEST_BYTES_MAX} are allowed")]
+    TooLong { size: usize },
+    #[error(transparent)]
+    Json(#[from] json::Error),
+    #[error("not a manifest: {0}")]
+    Shape(String),
+    #[error("not an in-toto Statement about a package: `{0}`")]
+    OtherType(String),
+    #[error("`{0}`: {1}")]
+    Field(&'static str, String),
+    #[error("the path `{}` {why}", crate::text::harmless(.path))]
+    Path { path: String, why: &'static str },
+    #[error("{count} files, where at most {max} are allowed")]
+    TooManyFiles { count: usize, max: usize },
+    #[error("the files of the predicate are not the subject of the Statement")]
+    Subject,
+    #[error("the manifest is of repository {0}, not of this one")]
+    OtherRepository(RepoId),
+    #[error("the manifest is of `{0}@{1}`, not of the release under which it was published")]
+    OtherRelease(Name, Version),
+}
+
+impl Error {
+    /// Whoever relays it cannot know: the log never parses a manifest.
+    pub fn fault(&self) -> Fault {
+        Fault::Publisher
+    }
+}
+
+impl Manifest {
+    /// Reads a payload, as hostile.
+    pub fn parse(payload: &[u8]) -> Result<Self, Error> {
+        if payload.len() > MANIFEST_BYTES_MAX {
+            return Err(Error::TooLong {
+                size: payload.len(),
+            });
+        }
+        read::manifest(json::parse(payload)?)
+    }
+
+    /// The payload that is signed: compact JSON, fields in the order of the specification. Fails
+    /// where it could not be read again.
+    pub fn to_payload(&self) -> Result<Vec<u8>, Error> {
+        let payload = read::payload(self);
+        match Self::parse(&payload)? {
+            same if same == *self => Ok(payload),
+            _ => Err(Error::Shape(
+                "it does not read back as what it is".to_owned(),
+            )),
+        }
+    }
+
+    /// That it is of the release under which it stands, failing closed: so nothing is replayed under
+    /// another repository, name or version.
+    pub fn check_binding(
+        &self,
+        repo: &RepoId,
+        name: &Name,
+        version: &Version,
+    ) -> Result<(), Error> {
+        if self.repo != *repo {
+            return Err(Error::OtherRepository(self.repo));
+        }
+        if (&self.name, &self.version) != (name, version) {
+            let (name, version) = (self.name.clone(), self.version.clone());
+            return Err(Error::OtherRelease(name, version));
+        }
+        Ok(())
+    }
+
+    /// The one file of a kind of which there is at most one.
+    pub fn file_of(&self, kind: FileKind) -> Option<&File> {
+        self.files.iter().find(|file| file.kind == kind)
+    }
+}
+
+/// The id of a manifest: SHA-256 of its payload.
+pub fn manifest_hash(payload: &[u8]) -> Sha256 {
+    Sha256::of(&[payload])
+}
+
+#[cfg(test)]
+mod tests;

@@ -296,7 +296,7 @@ impl Running {
     }
 
     /// Ends the request with an answer that is none of what was hoped for.
-    async fn unexpected(self, said: Said) -> FetchError {
+    async fn unexpected(mut self, said: Said) -> FetchError {
         match said {
             Said::Busy { seconds } => {
                 self.finish();

@@ -1,0 +1,210 @@
+//! The files of a release: paths that stay inside, kinds, digests; and the list of many.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, LIST_FILE_BYTES_MAX, TREE_FILES_MAX};
+use crate::ebpf::Endian;
+use crate::hash::{Blake3, Sha256};
+use crate::json;
+
+/// Longest path, in bytes: what one component of every file system takes.
+pub const PATH_LEN_MAX: usize = 255;
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Relative, `/` between components; see [`check_path`].
+    pub path: String,
+    pub kind: FileKind,
+    /// In bytes.
+    pub size: u64,
+    pub sha256: Sha256,
+    pub blake3: Blake3,
+    pub executable: bool,
+    /// Of an object.
+    pub endian: Option<Endian>,
+    /// Of a program: `linux` or `windows`, and the architecture as Rust calls it.
+    pub os: Option<String>,
+    pub arch: Option<String>,
+}
+
+/// What a file is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileKind {
+    /// A compiled eBPF object.
+    Object,
+    /// A user-space program or script.
+    Program,
+    Readme,
+    License,
+    Source,
+    Test,
+    Config,
+    /// Programs, maps and objects that are too long for the manifest.
+    Facts,
+    /// The files that are too many for the manifest.
+    Tree,
+    /// PKCS#7 over a generated loader.
+    KernelSignature,
+    /// An Authenticode-signed native image.
+    WindowsImage,
+    Sbom,
+    Other,
+}
+
+/// A file as the predicate and a tree write it; in the predicate its digests stand in the subject.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Entry {
+    pub(super) path: String,
+    pub(super) kind: FileKind,
+    pub(super) size: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) executable: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) endian: Option<Endian>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) os: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) arch: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Digest {
+    pub(super) sha256: Sha256,
+    pub(super) blake3: Blake3,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Tree {
+    files: Vec<TreeEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TreeEntry {
+    #[serde(flatten)]
+    entry: Entry,
+    digest: Digest,
+}
+
+impl Entry {
+    pub(super) fn of(file: &File) -> Self {
+        Self {
+            path: file.path.clone(),
+            kind: file.kind,
+            size: file.size,
+            executable: file.executable,
+            endian: file.endian,
+            os: file.os.clone(),
+            arch: file.arch.clone(),
+        }
+    }
+
+    pub(super) fn with(self, digest: Digest) -> File {
+        File {
+            path: self.path,
+            kind: self.kind,
+            size: self.size,
+            sha256: digest.sha256,
+            blake3: digest.blake3,
+            executable: self.executable,
+            endian: self.endian,
+            os: self.os,
+            arch: self.arch,
+        }
+    }
+}
+
+impl Digest {
+    pub(super) fn of(file: &File) -> Self {
+        Self {
+            sha256: file.sha256,
+            blake3: file.blake3,
+        }
+    }
+}
+
+/// Refuses a path that could lead out of a folder, hide in it, or be two paths somewhere: at most
+/// [`PATH_LEN_MAX`] bytes, relative, no component empty, `.` or `..`, no backslash, no colon, no
+/// control characters and no bidirectional overrides.
+pub fn check_path(path: &str) -> Result<(), Error> {
+    let refuse = |why| Err(refused(path, why));
+    if path.is_empty() || path.len() > PATH_LEN_MAX {
+        return refuse("is empty or longer than 255 bytes");
+    }
+    if path.starts_with('/') || path.contains(['\\', ':']) {
+        return refuse("is absolute, or has a backslash or colon in it");
+    }
+    if crate::text::check_line(path, PATH_LEN_MAX).is_err() {
+        return refuse("has control characters in it");
+    }
+    let odd =
+        |component: &str| matches!(component, "" | "." | "..") || component.ends_with([' ', '.']);
+    if path.split('/').any(odd) {
+        return refuse("has a component that is empty, `.`, `..`, or ends with a dot or space");
+    }
+    Ok(())
+}
+
+fn refused(path: &str, why: &'static str) -> Error {
+    let path = path.chars().take(80).collect();
+    Error::Path { path, why }
+}
+
+/// Sorted, distinct also where case does not count, and no file where another needs a folder.
+pub(super) fn check_files(files: &[File], max: usize) -> Result<(), Error> {
+    if files.len() > max {
+        let count = files.len();
+        return Err(Error::TooManyFiles { count, max });
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    for file in files {
+        check_path(&file.path)?;
+        if !seen.insert(file.path.to_lowercase()) {
+            return Err(refused(&file.path, "stands there twice"));
+        }
+        for (at, _) in file.path.match_indices('/') {
+            if seen.contains(&file.path[..at].to_lowercase()) {
+                return Err(refused(&file.path, "is inside what is a file"));
+            }
+        }
+    }
+    if !files.is_sorted_by(|a, b| a.path < b.path) {
+        return Err(Error::Field("files", "not sorted by path".to_owned()));
+    }
+    Ok(())
+}
+
+/// The bytes of a file of kind `tree`.
+pub fn write_tree(files: &[File]) -> Vec<u8> {
+    let files = files.iter().map(|file| TreeEntry {
+        entry: Entry::of(file),
+        digest: Digest::of(file),
+    });
+    let tree = Tree {
+        files: files.collect(),
+    };
+    serde_json::to_vec(&tree).expect("strings, numbers and lists always serialize")
+}
+
+/// Reads a file of kind `tree`, as hostile.
+pub fn read_tree(bytes: &[u8]) -> Result<Vec<File>, Error> {
+    if bytes.len() as u64 > LIST_FILE_BYTES_MAX {
+        return Err(Error::TooLong { size: bytes.len() });
+    }
+    let tree: Tree = serde_json::from_value(json::parse(bytes)?.into_serde())
+        .map_err(|e| Error::Shape(e.to_string()))?;
+    let files: Vec<File> = tree
+        .files
+        .into_iter()
+        .map(|TreeEntry { entry, digest }| entry.with(digest))
+        .collect();
+    check_files(&files, TREE_FILES_MAX)?;
+    if files
+        .iter()
+        .any(|file| matches!(file.kind, FileKind::Tree | FileKind::Facts))
+    {
+        return Err(Error::Field("tree", "a tree inside a tree".to_owned()));
+    }
+    Ok(files)
+}
