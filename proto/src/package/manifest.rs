@@ -20,7 +20,8 @@ use crate::name::{Name, Version};
 
 pub use file::{File, FileKind, PATH_LEN_MAX, check_path, read_tree, write_tree};
 pub use predicate::{
-    Details, Facts, Kernel, Layers, Map, Object, Program, Requires, Signed, SourceLink, Test, UserProgram,
+    Details, Facts, Kernel, Layers, Map, Object, Program, Requires, Signed, SourceLink, Test,
+    UserProgram,
 };
 
 /// Type of every in-toto Statement.
