@@ -5,10 +5,19 @@
 //! tests ask for its transcript (`tests/cmd/VERB.md`), its JSON (`tests/schemas/`) and an error case.
 //! A verb is absent until it works.
 
+pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod get;
 pub(crate) mod groups;
 pub(crate) mod help;
+pub(crate) mod info;
 pub(crate) mod key;
+pub(crate) mod new;
+pub(crate) mod node;
+pub(crate) mod publish;
+pub(crate) mod repo;
+pub(crate) mod trust;
+pub(crate) mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -32,8 +41,17 @@ pub(crate) struct Cli {
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Verb {
+    New(new::New),
+    Publish(publish::Publish),
+    Info(info::Info),
+    Get(get::Get),
+    Verify(verify::Verify),
     Key(key::Key),
+    Trust(trust::Trust),
+    Node(node::Node),
+    Repo(repo::Repo),
     Doctor(doctor::Doctor),
+    Demo(demo::Demo),
     Help(help::Help),
 }
 

@@ -14,7 +14,7 @@ use skep_proto::log::tip::{Standing, TIP_BYTES_MAX, Tip};
 
 use crate::client::{Client, unexpected};
 use crate::error::{CliError, Exit, Hint, Result, quoted};
-use crate::home::{Home, replace, read_bytes};
+use crate::home::{Home, read_bytes, replace};
 
 /// A key that can say something in a repository.
 pub(crate) struct Author<'a> {
@@ -54,17 +54,14 @@ impl<'a> Author<'a> {
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(|e| {
                 let hint = Hint::none("the cause names the field");
-                CliError::new(Exit::Failed, "this does not fit an entry of the log", hint).because(&e)
+                CliError::new(Exit::Failed, "this does not fit an entry of the log", hint)
+                    .because(&e)
             })?;
-        self.tip.append(self.signing, entries).map_err(|e| self.tip_failed(&e))?;
+        let appended = self.tip.append(self.signing, entries).map(|_| ());
+        appended.map_err(|e| self.tip_failed(&e))?;
         self.write_tip()?;
         self.send_pending(client).await?;
         Ok(self.tip.size())
-    }
-
-    /// Whether nothing was ever said.
-    pub(crate) fn is_silent(&self) -> bool {
-        self.tip.size() == 0
     }
 
     async fn catch_up(&mut self, client: &mut Client) -> Result<()> {
@@ -85,7 +82,9 @@ impl<'a> Author<'a> {
                     entries.extend(more.entries);
                 }
                 let entries = entries.iter().map(|entry| &entry.0);
-                self.tip.extend(&theirs, entries).map_err(|e| self.forked(&e))?;
+                self.tip
+                    .extend(&theirs, entries)
+                    .map_err(|e| self.forked(&e))?;
                 self.write_tip()
             }
             _ => self.write_tip(),
@@ -120,7 +119,9 @@ impl<'a> Author<'a> {
             other => return Err(unexpected(&other)),
         }
         let size = self.tip.size();
-        self.tip.acknowledge(size).map_err(|e| self.tip_failed(&e))?;
+        self.tip
+            .acknowledge(size)
+            .map_err(|e| self.tip_failed(&e))?;
         self.write_tip()
     }
 
@@ -142,7 +143,10 @@ impl<'a> Author<'a> {
     fn forked(&self, error: &skep_proto::log::tip::CatchUpError) -> CliError {
         CliError::new(
             Exit::Failed,
-            format!("the log of {} is not the one that this key signed here", self.signing.key().fingerprint()),
+            format!(
+                "the log of {} is not the one that this key signed here",
+                self.signing.key().fingerprint()
+            ),
             Hint::new("use a key on one device only: add a key of its own for the other one"),
         )
         .because(error)
@@ -167,10 +171,17 @@ fn tip_file(home: &Home, repo: &RepoId, key: &Key) -> PathBuf {
 }
 
 fn checkpoint(hex: &Hex) -> Result<Checkpoint> {
-    Checkpoint::from_bytes(&hex.0).map(|claimed| claimed.0).map_err(|e| {
-        let hint = Hint::new("skep node stop; skep node run");
-        CliError::new(Exit::Failed, "the node sent a checkpoint that cannot be read", hint).because(&e)
-    })
+    Checkpoint::from_bytes(&hex.0)
+        .map(|claimed| claimed.0)
+        .map_err(|e| {
+            let hint = Hint::new("skep node stop; skep node run");
+            CliError::new(
+                Exit::Failed,
+                "the node sent a checkpoint that cannot be read",
+                hint,
+            )
+            .because(&e)
+        })
 }
 
 /// Unix seconds, for display only.

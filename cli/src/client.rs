@@ -4,21 +4,20 @@
 //! and has one path. The in-process node holds the store's lock and serves the home's socket: a
 //! second command started meanwhile talks to it.
 
-use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::Duration;
 
-use skep_node::config::{Config, PORT};
+use skep_node::config::Config;
 use skep_node::control::{self, Connection};
+use skep_node::net;
 use skep_node::run::{self, Running};
-use skep_node::store::Faults;
+use skep_node::store::{self, Faults};
 use skep_proto::control::{Hello, Refusal, Refused, Request, Response, VERSION};
 
 use crate::commands::Session;
 use crate::error::{CliError, Exit, Hint, Result, quoted};
-use crate::home::config::Settings;
+use crate::home::config;
 use crate::home::keys::Keys;
 
 /// Where a service's node answers.
@@ -45,7 +44,11 @@ pub(crate) enum Own {
 impl Client {
     /// Talks to the node that runs, or runs one.
     pub(crate) async fn connect(session: &Session<'_>) -> Result<Self> {
-        let own = if session.global.offline { Own::Offline } else { Own::Dials };
+        let own = if session.global.offline {
+            Own::Offline
+        } else {
+            Own::Dials
+        };
         let deadline = std::time::Instant::now() + LOCK_WAIT;
         loop {
             if let Some(client) = Self::running(session).await? {
@@ -53,7 +56,9 @@ impl Client {
             }
             match start(session, own_config(session, own)?).await {
                 Ok(running) => return Self::of_own(running, session).await,
-                Err(run::Error::Store { source, path }) if source.is_locked() => {
+                Err(run::Error::Store { source, path })
+                    if matches!(source, store::Error::Locked { .. }) =>
+                {
                     if std::time::Instant::now() >= deadline {
                         let error = run::Error::Store { source, path };
                         return Err(start_failed(&error));
@@ -128,7 +133,9 @@ impl Client {
 
     /// Asks, and gives the answer; a refusal is an error.
     pub(crate) async fn ask(&mut self, request: Request) -> Result<Response> {
-        self.exchange(request, None, |_, _| {}).await.map(|(response, _)| response)
+        self.exchange(request, None, |_, _| {})
+            .await
+            .map(|(response, _)| response)
     }
 
     /// Hands a file over with the question.
@@ -189,7 +196,11 @@ impl Client {
     ) -> Result<T> {
         let gone = || {
             let hint = Hint::new("skep node status");
-            CliError::new(Exit::Unreachable, "the conversation with the node has ended", hint)
+            CliError::new(
+                Exit::Unreachable,
+                "the conversation with the node has ended",
+                hint,
+            )
         };
         let mut connection = self.connection.take().ok_or_else(gone)?;
         let done = tokio::task::spawn_blocking(move || {
@@ -222,8 +233,8 @@ pub(crate) async fn start(
 
 /// Configuration of a node that lives as long as a command.
 fn own_config(session: &Session<'_>, own: Own) -> Result<Config> {
-    let settings = Settings::load(&session.home, session.env)?;
-    let mut config = config(session, &settings)?;
+    let settings = config::Config::read(&session.home, session.env)?;
+    let mut config = node_config(session, &settings)?;
     config.listen = Vec::new();
     config.gateway = None;
     if own == Own::Offline {
@@ -235,48 +246,80 @@ fn own_config(session: &Session<'_>, own: Own) -> Result<Config> {
 }
 
 /// Configuration of `node run`.
-pub(crate) fn config(session: &Session<'_>, settings: &Settings) -> Result<Config> {
+pub(crate) fn node_config(session: &Session<'_>, settings: &config::Config) -> Result<Config> {
     let key = Keys::of(&session.home).node_key()?;
     let home = &session.home;
+    let mut peers = Vec::new();
+    for peer in &settings.peers.value {
+        let (node, address) = skep_node::net::parse_peer(peer).ok_or_else(|| {
+            let hint = Hint::new("peers = [\"/ip4/192.0.2.7/tcp/7701/p2p/12D3Koo…\"]");
+            CliError::usage(
+                format!("`{peer}` in `peers` is not an address of a node"),
+                hint,
+            )
+        })?;
+        peers.push((node, vec![address]));
+    }
+    let faults = session
+        .env
+        .fault_point
+        .as_deref()
+        .map(str::parse::<Faults>)
+        .transpose();
+    let faults = faults.map_err(|e| {
+        let hint = Hint::new("unset `SKEP_FAULT_POINT`, which is for tests");
+        CliError::usage("`SKEP_FAULT_POINT` is wrong", hint).because(&e)
+    })?;
     Ok(Config {
         key,
         repos: home.repos_dir(),
         store: home.store_dir(),
         socket: home.create_socket_dir()?,
-        listen: settings.listen.clone(),
-        public_addresses: settings.public_addresses.clone(),
-        peers: settings.peers.clone(),
+        listen: settings.listen.value.clone(),
+        public_addresses: settings.addresses.value.clone(),
+        peers,
         dial: true,
-        mdns: settings.mdns,
-        gossip: settings.gossip,
-        gateway: settings.gateway,
+        mdns: settings.mdns.value,
+        gossip: settings.gossip.value,
+        gateway: settings.gateway.value,
         seed: rand::random(),
         version: env!("CARGO_PKG_VERSION"),
-        faults: Faults::from_text(session.env.fault_point.as_deref()),
+        faults: faults.unwrap_or_default(),
     })
 }
 
 /// A node that could not be started, with what helps.
 pub(crate) fn start_failed(error: &run::Error) -> CliError {
     let hint = match error {
-        run::Error::Store { source, .. } if source.is_locked() => {
+        run::Error::Store { source, .. } if matches!(source, store::Error::Locked { .. }) => {
             Hint::new("wait until that process is done, or stop it; another home: --home DIR")
         }
-        run::Error::Store { source, .. } if source.is_newer() => {
+        run::Error::Store { source, .. } if matches!(source, store::Error::Newer { .. }) => {
             Hint::new("use the skep that made it, or a newer one")
         }
-        run::Error::Store { path, .. } => Hint::new(format!("ls -ld {}; df -h {}", quoted(path), quoted(path))),
-        run::Error::Net(net) if net.is_port_in_use() => Hint::new(
+        run::Error::Store { path, .. } => {
+            Hint::new(format!("ls -ld {}; df -h {}", quoted(path), quoted(path)))
+        }
+        run::Error::Net(net::Error::PortInUse { .. }) => Hint::new(
             "another port: set `listen` in config.toml, for example listen = [\"0.0.0.0:7702\"]",
         ),
         run::Error::Net(_) => Hint::new("skep doctor --config"),
-        run::Error::Gateway { .. } => {
-            Hint::new("another port: set `gateway` in config.toml, for example gateway = \"127.0.0.1:7710\"")
-        }
+        run::Error::Gateway { .. } => Hint::new(
+            "another port: set `gateway` in config.toml, for example gateway = \"127.0.0.1:7710\"",
+        ),
         run::Error::Socket { path, .. } => Hint::new(format!("ls -ld {}", quoted(path))),
         run::Error::Repos(_) => Hint::new("correct the file, or move it away"),
     };
-    CliError::new(Exit::Failed, error.to_string(), hint).because_of_source(error)
+    let failed = CliError::new(Exit::Failed, error.to_string(), hint);
+    match std::error::Error::source(error) {
+        Some(cause) => failed.because(cause),
+        None => failed,
+    }
+}
+
+/// `/…/p2p/PEER`, as the file of a repository names a node.
+pub(crate) fn peer_text(node: &skep_proto::id::NodeId, address: &str) -> String {
+    net::peer_text(node, address)
 }
 
 fn refused_error(refused: Refused) -> CliError {
@@ -299,7 +342,10 @@ pub(crate) fn unexpected(response: &Response) -> CliError {
     let kind = kind.and_then(|v| v.get("answer").map(ToString::to_string));
     CliError::new(
         Exit::Failed,
-        format!("the node answered something else: {}", kind.unwrap_or_default()),
+        format!(
+            "the node answered something else: {}",
+            kind.unwrap_or_default()
+        ),
         Hint::new("start the node again with this skep: skep node stop; skep node run"),
     )
 }

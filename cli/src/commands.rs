@@ -3,9 +3,18 @@
 //! A command takes a [`Session`], talks through its [`Ui`], and returns what it found out; it prints
 //! nothing. `key.rs` is the one to imitate.
 
+pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod get;
 pub(crate) mod help;
+pub(crate) mod info;
 pub(crate) mod key;
+pub(crate) mod new;
+pub(crate) mod node;
+pub(crate) mod publish;
+pub(crate) mod repo;
+pub(crate) mod trust;
+pub(crate) mod verify;
 
 use clap::ArgMatches;
 use skep_proto::name::Name;
@@ -53,8 +62,17 @@ pub(crate) async fn run(cli: &Cli, matches: &ArgMatches, env: &Environment, ui: 
         passphrase: Passphrase::new(cli.global.passphrase_file.clone(), env),
     };
     match verb {
+        Verb::New(args) => ui.print(&new::run(args, &session)?),
+        Verb::Publish(args) => ui.print(&publish::run(args, &session).await?),
+        Verb::Info(args) => ui.print(&info::run(args, &session).await?),
+        Verb::Get(args) => ui.print(&get::run(args, &session).await?),
+        Verb::Verify(args) => ui.print(&verify::run(args, &session).await?),
         Verb::Key(args) => ui.print(&key::run(args, &session)?),
-        Verb::Doctor(args) => doctor::run(args, &session),
+        Verb::Trust(args) => ui.print(&trust::run(args, &session).await?),
+        Verb::Node(args) => ui.print(&node::run(args, &session).await?),
+        Verb::Repo(args) => ui.print(&repo::run(args, &session).await?),
+        Verb::Doctor(args) => doctor::run(args, &session).await,
+        Verb::Demo(args) => ui.print(&demo::run(args, &session).await?),
         Verb::Help(_) => Ok(()),
     }
 }

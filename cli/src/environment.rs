@@ -22,6 +22,12 @@ pub(crate) struct Environment {
     pub(crate) login: Option<String>,
     /// `SKEP_PASSPHRASE`; empty means that there is none.
     pub(crate) passphrase: Option<Zeroizing<String>>,
+    /// `SKEP_LOG`: targets and levels of a node's log.
+    pub(crate) log: Option<String>,
+    /// `SKEP_LOG_FORMAT`: `json`, or for people.
+    pub(crate) log_format: Option<String>,
+    /// `SKEP_FAULT_POINT`: where a crash test ends this process.
+    pub(crate) fault_point: Option<String>,
     /// Where the administrator's configuration lies.
     pub(crate) etc: PathBuf,
 }
@@ -44,6 +50,8 @@ pub(crate) const VARIABLES: &[(&str, &str)] = &[
         "USER, LOGNAME",
         "the default name of a new key and repository",
     ),
+    ("SKEP_LOG", "what a node logs, such as `skep_node=debug`"),
+    ("SKEP_LOG_FORMAT", "`json`: a node logs JSON"),
     ("NO_COLOR", "no colour, if not empty"),
     (
         "CLICOLOR_FORCE",
@@ -71,6 +79,9 @@ impl Environment {
             passphrase: var("SKEP_PASSPHRASE")
                 .and_then(|value| value.into_string().ok())
                 .map(Zeroizing::new),
+            log: text("SKEP_LOG"),
+            log_format: text("SKEP_LOG_FORMAT"),
+            fault_point: text("SKEP_FAULT_POINT"),
             etc: PathBuf::from("/etc/skep"),
         }
     }

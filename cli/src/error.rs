@@ -10,7 +10,6 @@ macro_rules! exits {
     ($($(#[doc = $doc:literal])+ $name:ident = $code:literal,)+) => {
         /// The exit codes, for scripts: they tell *offline* from *tampered with*.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        #[cfg_attr(not(test), expect(dead_code, reason = "verbs to come use the rest"))]
         pub(crate) enum Exit {
             $($(#[doc = $doc])+ $name = $code,)+
         }
@@ -122,7 +121,6 @@ impl CliError {
     }
 
     /// Adds a fact that helps to decide what to do.
-    #[cfg_attr(not(test), expect(dead_code, reason = "first used by `get`"))]
     #[must_use]
     pub(crate) fn detail(mut self, label: impl Into<String>, text: impl Into<String>) -> Self {
         self.details.push((label.into(), text.into()));

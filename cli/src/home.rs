@@ -64,7 +64,6 @@ impl Home {
         self.root.join("config.toml")
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "first used by `repo`"))]
     pub(crate) fn repos_dir(&self) -> PathBuf {
         self.root.join("repos.d")
     }
@@ -73,7 +72,6 @@ impl Home {
         self.root.join("keys")
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "first used by `node run`"))]
     pub(crate) fn store_dir(&self) -> PathBuf {
         self.root.join("store")
     }
@@ -96,7 +94,6 @@ impl Home {
     /// # Errors
     /// If the folder is there and belongs to somebody else, or is open to others: they could answer
     /// in the node's place.
-    #[cfg_attr(not(test), expect(dead_code, reason = "first used by `node run`"))]
     pub(crate) fn create_socket_dir(&self) -> Result<PathBuf> {
         let dir = self.socket.parent().unwrap_or(&self.root);
         private_dir(dir)?;

@@ -1,10 +1,13 @@
 //! `skep`: parse, dispatch, error → exit code.
 
 mod args;
+mod author;
+mod client;
 mod commands;
 mod environment;
 mod error;
 mod home;
+mod logs;
 mod passphrase;
 mod report;
 mod ui;

@@ -96,7 +96,6 @@ impl Ui {
     }
 
     /// Says what only a curious person wants to know (`-v`).
-    #[cfg_attr(not(test), expect(dead_code, reason = "first used by `get`"))]
     pub(crate) fn say_detail(&self, message: &str) {
         if self.manners.verbosity > 0 {
             self.talk(&lines(message));
@@ -132,7 +131,6 @@ impl Ui {
     ///
     /// # Errors
     /// Exit 2 if there is nobody to ask. A command never waits for an answer that cannot come.
-    #[cfg_attr(not(test), expect(dead_code, reason = "first used by `publish`"))]
     pub(crate) fn confirm(&self, question: &str, default: bool) -> Result<bool> {
         if self.manners.yes {
             return Ok(true);
@@ -181,7 +179,6 @@ impl Ui {
     }
 
     /// Shows that work goes on; `total` in the unit of [`Progress::at`], if it is known.
-    #[cfg_attr(not(test), expect(dead_code, reason = "first used by `get`"))]
     pub(crate) fn progress(&self, what: &str, total: Option<u64>) -> Progress<'_> {
         Progress::start(self, what, total)
     }

@@ -6,11 +6,6 @@ use std::path::PathBuf;
 use skep_proto::id::NodeId;
 use skep_proto::key::SigningKey;
 
-/// Default port, TCP and UDP, where peers reach a node: tickets survive a restart.
-pub const PORT: u16 = 7701;
-/// Default address of the HTTP side: this machine only.
-pub const GATEWAY: &str = "127.0.0.1:7700";
-
 /// Everything that differs between nodes.
 pub struct Config {
     /// Node key: transport and membership, no authority over packages.

@@ -7,21 +7,27 @@ use anstyle::Style;
 /// Which verbs belong together, in the order in which they are met. A group without verbs is not
 /// shown.
 pub(crate) const GROUPS: [(&str, &[&str]); 4] = [
-    ("Make", &[]),
-    ("Use", &[]),
-    ("Trust", &["key"]),
-    ("Run", &["doctor"]),
+    ("Make", &["new", "publish"]),
+    ("Use", &["info", "get", "verify"]),
+    ("Trust", &["key", "trust"]),
+    ("Run", &["node", "repo", "doctor"]),
 ];
 
 /// Verbs that need no group.
 #[cfg(test)]
-pub(crate) const OUTSIDE: &[&str] = &["help"];
+pub(crate) const OUTSIDE: &[&str] = &["demo", "help"];
 
 /// Three lines to begin with, and what they do.
 pub(crate) const EXAMPLES: [(&str, &str); 3] = [
-    ("skep key new", "make the key you sign with"),
-    ("skep key", "who you are, to others"),
-    ("skep doctor", "what is wrong, and the fix"),
+    ("skep demo", "three nodes pass a signed package along"),
+    (
+        "skep new drop --from X.o",
+        "start a package from a compiled object",
+    ),
+    (
+        "skep get TICKET",
+        "fetch what a friend gave you a ticket for",
+    ),
 ];
 
 const BOLD: Style = Style::new().bold();

@@ -5,9 +5,12 @@
 
 use std::os::unix::fs::MetadataExt as _;
 
+use skep_proto::control::{Request, Response};
+
 use super::Session;
 use crate::args::Source;
 use crate::args::doctor::Doctor;
+use crate::client::Client;
 use crate::error::{CliError, Exit, Hint, Result};
 use crate::home::config::{Config, Setting};
 use crate::home::keys::Keys;
@@ -23,11 +26,12 @@ struct Check {
     hint: Option<String>,
 }
 
-pub(crate) fn run(args: &Doctor, session: &Session<'_>) -> Result<()> {
+pub(crate) async fn run(args: &Doctor, session: &Session<'_>) -> Result<()> {
     if args.config {
         return session.ui.print(&settings(session)?);
     }
-    let checks = [version(), home(session), config(session), keys(session)];
+    let mut checks = vec![version(), home(session), config(session), keys(session)];
+    checks.extend(node(session).await);
     session.ui.print(&report(&checks))?;
     verdict(&checks, session)
 }
@@ -157,6 +161,38 @@ fn keys(session: &Session<'_>) -> Check {
     Check::new(Mark::Ok, "keys", described.join(", "))
 }
 
+/// What a running node says of itself; that none runs is no problem.
+async fn node(session: &Session<'_>) -> Vec<Check> {
+    let asked = async {
+        match Client::running(session).await? {
+            None => Ok(None),
+            Some(mut client) => client.ask(Request::Doctor).await.map(Some),
+        }
+    };
+    match asked.await {
+        Err(error) => vec![Check::failed(Mark::Fail, "node", &error)],
+        Ok(Some(Response::Doctor { checks })) => {
+            let mut found = vec![Check::new(Mark::Ok, "node", "answering")];
+            found.extend(checks.into_iter().map(|check| Check {
+                mark: if check.ok { Mark::Ok } else { Mark::Fail },
+                name: if check.what == "store" {
+                    "store"
+                } else {
+                    "repository"
+                },
+                found: check.text,
+                hint: check.hint,
+            }));
+            found
+        }
+        Ok(_) => {
+            let mut none = Check::new(Mark::Note, "node", "none is running");
+            none.hint = Some("skep node run".to_owned());
+            vec![none]
+        }
+    }
+}
+
 /// Every setting in effect and where it comes from.
 fn settings(session: &Session<'_>) -> Result<Report> {
     let config = Config::read(&session.home, session.env)?;
@@ -185,6 +221,13 @@ fn settings(session: &Session<'_>) -> Result<Report> {
     );
     row("mdns", config.mdns.value.into(), origin(&config.mdns));
     row("gossip", config.gossip.value.into(), origin(&config.gossip));
+    row(
+        "addresses",
+        config.addresses.value.clone().into(),
+        origin(&config.addresses),
+    );
+    let gateway = config.gateway.value.map(|address| address.to_string());
+    row("gateway", gateway.into(), origin(&config.gateway));
     Ok(Report::list("doctor.config", table))
 }
 

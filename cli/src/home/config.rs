@@ -20,6 +20,9 @@ mod tests;
 
 /// The port of a node, tcp and udp. It stays, so that tickets survive a restart.
 pub(crate) const PORT: u16 = 7701;
+/// Where the HTTP side listens unless somebody says otherwise: this machine only.
+pub(crate) const GATEWAY: SocketAddr =
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1)), 7700);
 /// Most addresses to listen on, and most configured peers: a node reaches more through them.
 pub(crate) const ADDRESSES_MAX: usize = 64;
 /// Longest address of a peer in bytes.
@@ -37,6 +40,10 @@ pub(crate) struct Config {
     pub(crate) mdns: Setting<bool>,
     /// Take part in gossip; without it a node catches up with its peers by itself.
     pub(crate) gossip: Setting<bool>,
+    /// Addresses that tickets name first: what others reach this node by.
+    pub(crate) addresses: Setting<Vec<String>>,
+    /// Where the HTTP side listens; `gateway = []` is nowhere.
+    pub(crate) gateway: Setting<Option<SocketAddr>>,
     /// The files that were read, highest first.
     pub(crate) files: Vec<PathBuf>,
 }
@@ -57,6 +64,15 @@ struct File {
     peers: Option<Vec<String>>,
     mdns: Option<bool>,
     gossip: Option<bool>,
+    addresses: Option<Vec<String>>,
+    gateway: Option<Vec<Gateway>>,
+}
+
+/// One `[[gateway]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Gateway {
+    listen: SocketAddr,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +102,9 @@ impl Config {
         let peers = highest(&mut layers, |file| file.peers.take());
         let mdns = highest(&mut layers, |file| file.mdns.take());
         let gossip = highest(&mut layers, |file| file.gossip.take());
+        let addresses = highest(&mut layers, |file| file.addresses.take());
+        let gateway = highest(&mut layers, |file| file.gateway.take());
+        let gateway = gateway.map(|(list, path)| (list.first().map(|g| g.listen), path));
         Ok(Self {
             listen: setting(listen.map(|(l, path)| (l.addresses(), path)), || {
                 Listen::Port(PORT).addresses()
@@ -93,6 +112,8 @@ impl Config {
             peers: setting(peers, Vec::new),
             mdns: setting(mdns, || true),
             gossip: setting(gossip, || true),
+            addresses: setting(addresses, Vec::new),
+            gateway: setting(gateway, || Some(GATEWAY)),
             files,
         })
     }
@@ -161,9 +182,13 @@ fn check(file: &File) -> std::result::Result<(), std::io::Error> {
             "more than {ADDRESSES_MAX} addresses in `listen` or `peers`"
         ));
     }
-    for peer in peers {
+    if file.gateway.as_ref().is_some_and(|list| list.len() > 1) {
+        return refuse("more than one `[[gateway]]`, where this skep serves one".to_owned());
+    }
+    let addresses = file.addresses.as_deref().unwrap_or_default();
+    for peer in peers.iter().chain(addresses) {
         if let Err(e) = skep_proto::text::check_line(peer, ADDRESS_BYTES_MAX) {
-            return refuse(format!("an address in `peers` has {e}"));
+            return refuse(format!("an address in `peers` or `addresses` has {e}"));
         }
     }
     Ok(())

@@ -29,7 +29,7 @@ pub(crate) struct Keys<'a> {
 
 /// A key file of the home, read and not yet opened.
 pub(crate) struct Stored {
-    /// The name of the file: a [`Name`], or one with `.root` behind it.
+    /// The name of the file: a [`Name`], or one with `.root` or `.registrar` behind it.
     pub(crate) name: String,
     pub(crate) path: PathBuf,
     pub(crate) file: KeyFile,
@@ -149,7 +149,9 @@ impl<'a> Keys<'a> {
             self.create(NODE_KEY, &SigningKey::from_seed(&seed), None)?
         };
         let opened = stored.file.open(None).map_err(|e| {
-            let hint = Hint::new("a node key has no passphrase: move the file away, and a new one is made");
+            let hint = Hint::new(
+                "a node key has no passphrase: move the file away, and a new one is made",
+            );
             CliError::new(Exit::Failed, "could not open the node's key", hint).because(&e)
         })?;
         Ok(opened.signing)
@@ -210,7 +212,6 @@ impl<'a> Keys<'a> {
 
 impl Stored {
     /// The signing key, with the passphrase if the file has one.
-    #[cfg_attr(not(test), expect(dead_code, reason = "first used by `publish`"))]
     pub(crate) fn open(&self, ui: &Ui, passphrase: &Passphrase) -> Result<Opened> {
         open(&self.file, &self.path, &self.name, ui, passphrase)
     }
@@ -292,10 +293,10 @@ pub(crate) fn open(
 
 /// Whether a file of this name in `keys/` is a private key.
 fn is_key_name(name: &str) -> bool {
-    name.strip_suffix(".root")
-        .unwrap_or(name)
-        .parse::<Name>()
-        .is_ok()
+    let suffixed = name
+        .strip_suffix(".root")
+        .or(name.strip_suffix(".registrar"));
+    suffixed.unwrap_or(name).parse::<Name>().is_ok()
 }
 
 fn public_line(key: &Key, comment: &str) -> String {

@@ -28,7 +28,6 @@ enum Shown {
     },
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "first used by `get`"))]
 impl<'a> Progress<'a> {
     pub(super) fn start(ui: &'a Ui, what: &str, total: Option<u64>) -> Self {
         let manners = &ui.manners;

@@ -5,7 +5,6 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
@@ -50,11 +49,6 @@ impl Connection {
 
     pub(super) fn new(stream: UnixStream) -> Self {
         Self(stream)
-    }
-
-    /// How long a read may wait; none waits for ever.
-    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.0.set_read_timeout(timeout)
     }
 
     /// Sends one message, and a file with it if there is one.

@@ -267,6 +267,45 @@ impl RepoFile {
     }
 }
 
+/// `text` with these peers in the place of those it names.
+pub fn with_peers(text: &str, peers: &[String]) -> Result<String, Error> {
+    let quoted: Vec<String> = peers
+        .iter()
+        .map(|peer| toml::Value::from(peer.as_str()).to_string())
+        .collect();
+    with_line(text, "peers", &format!("peers = [{}]", quoted.join(", ")))
+}
+
+/// `text` with this rule of what is kept.
+pub fn with_keep(text: &str, keep: &Keep) -> Result<String, Error> {
+    with_line(
+        text,
+        "keep",
+        &format!("keep = {{ newest = {} }}", keep.newest),
+    )
+}
+
+/// `text` with `line` for a key of its top level, everything else as it is.
+fn with_line(text: &str, key: &str, line: &str) -> Result<String, Error> {
+    let mut lines: Vec<&str> = text.lines().collect();
+    let is_table = |line: &&str| line.trim_start().starts_with('[');
+    let end = lines.iter().position(is_table).unwrap_or(lines.len());
+    let is_key = |line: &&str| line.split('=').next().is_some_and(|k| k.trim() == key);
+    match lines[..end].iter().position(is_key) {
+        Some(at) => lines[at] = line,
+        None => {
+            let last = lines[..end]
+                .iter()
+                .rposition(|line| !line.trim().is_empty());
+            lines.insert(last.map_or(0, |at| at + 1), line);
+        }
+    }
+    let edited = lines.join("\n") + "\n";
+    // A value over several lines needs a person's hand: the check says so.
+    RepoFile::parse(&edited)?;
+    Ok(edited)
+}
+
 /// `text` with one more rule at its end: the handle may publish what `names` cover.
 pub fn append_rule(
     text: &str,

@@ -1,4 +1,7 @@
-use super::file::{Approvals, Approver, Error, Glob, RepoFile, append_rule, remove_rules};
+use super::file::{
+    Approvals, Approver, Error, Glob, Keep, RepoFile, append_rule, remove_rules, with_keep,
+    with_peers,
+};
 use super::*;
 use crate::key::SigningKey;
 
@@ -281,6 +284,21 @@ fn edits_leave_comments_alone() {
             .trust,
         []
     );
+}
+
+#[test]
+fn lines_are_set_above_the_rules() {
+    let peers = vec!["/ip4/192.0.2.7/tcp/7701/p2p/x".to_owned()];
+    let once = with_peers(&text(), &peers).expect("edited");
+    let twice = with_peers(&once, &[]).expect("edited");
+    let kept = with_keep(&twice, &Keep { newest: 3 }).expect("edited");
+    assert_eq!(RepoFile::parse(&once).expect("a file").peers, peers);
+    let file = RepoFile::parse(&kept).expect("a file");
+    assert_eq!(
+        (file.peers, file.keep, file.trust),
+        (vec![], Some(Keep { newest: 3 }), vec![rule()])
+    );
+    assert!(kept.contains("# ours") && kept.contains("# why we trust them"));
 }
 
 #[test]

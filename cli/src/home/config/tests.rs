@@ -87,7 +87,7 @@ fn unknown_keys_are_errors_with_a_caret() {
     assert_eq!(
         refused("mdns = true\nmnds = false\n"),
         "TOML parse error at line 2, column 1\n  |\n2 | mnds = false\n  | ^^^^\n\
-         unknown field `mnds`, expected one of `listen`, `peers`, `mdns`, `gossip`\n"
+         unknown field `mnds`, expected one of `listen`, `peers`, `mdns`, `gossip`, `addresses`, `gateway`\n"
     );
     for text in [
         "listen = 65536",

@@ -56,6 +56,17 @@ impl FileDigest {
         digest
     }
 
+    /// Whether these are the size and the hashes of a file of a manifest.
+    pub fn is(&self, file: &File) -> bool {
+        let same = self.file(&file.path, file.kind);
+        (same.size, same.sha256, same.blake3) == (file.size, file.sha256, file.blake3)
+    }
+
+    /// Whether this is the hash of the bytes.
+    pub fn is_blob(&self, hash: &Blake3) -> bool {
+        self.blake3.finalize().as_bytes() == hash.as_bytes()
+    }
+
     fn file(&self, path: &str, kind: FileKind) -> File {
         use sha2::Digest as _;
         File {

@@ -1,0 +1,372 @@
+//! `skep get`: trust is decided before anything is fetched, and again at the end.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use skep_proto::control::{Release, Request, Response};
+use skep_proto::hash::{Blake3, Sha256};
+use skep_proto::key::{Signature, Signatures};
+use skep_proto::package::dsse::{IN_TOTO, envelope, signers};
+use skep_proto::package::manifest::{self, File, FileKind, LIST_FILE_BYTES_MAX, Manifest};
+use skep_proto::ticket::Ticket;
+
+use super::Session;
+use super::repo::follow;
+use super::trust::{believe_for, called, publisher_line, refused, release};
+use crate::args::get::Get;
+use crate::client::{Client, unexpected};
+use crate::error::{CliError, Exit, Hint, Result, quoted};
+use crate::report::{Report, Value};
+
+/// Bytes read from a blob at a time.
+const CHUNK_BYTES: usize = 256 << 10;
+
+pub(crate) async fn run(args: &Get, session: &Session<'_>) -> Result<Report> {
+    let mut client = Client::connect(session).await?;
+    let got = get(args, session, &mut client).await;
+    client.close().await;
+    got
+}
+
+async fn get(args: &Get, session: &Session<'_>, client: &mut Client) -> Result<Report> {
+    let is_ticket = args.reference.trim_start().starts_with("skept1");
+    let reference = if is_ticket {
+        let ticket = super::repo::parse_ticket(&args.reference)?;
+        by_ticket(&ticket, args, session, client).await?
+    } else {
+        args.reference.clone()
+    };
+    if args.normal {
+        session.ui.warn("normal mode: your policy is skipped for this release; hashes and signatures still hold");
+    }
+    let release = release(request(&reference, args), client).await?;
+    let (found, _) = checked_manifest(&release)?;
+    if args.dsse {
+        return Ok(dsse(&release));
+    }
+    if !release.admitted {
+        return Err(refused(&release));
+    }
+    let bytes: u64 = found.files.iter().map(|file| file.size).sum();
+    fetch(&release, bytes, session, client).await?;
+    let files = all_files(&found, client).await?;
+    let target = write(&release, &files, &args.output, client).await?;
+    admitted_still(&release, args, client).await?;
+    let size: u64 = files.iter().map(|file| file.size).sum();
+    session.ui.say(&format!(
+        "{} {}   {} files   b3 and sha256 verified   {}",
+        release.name,
+        release.version,
+        files.len(),
+        quoted(&target)
+    ));
+    Ok(Report::answer("get")
+        .fact("package", called(&release))
+        .fact("version", release.version.to_string())
+        .fact("manifest", release.manifest.to_string())
+        .fact("files", files.len() as u64)
+        .fact("size", Value::Size(size))
+        .fact("folder", target.as_path()))
+}
+
+fn request(reference: &str, args: &Get) -> Request {
+    Request::Release {
+        package: reference.to_owned(),
+        normal: args.normal,
+        allow_yanked: args.allow_yanked,
+        accept_change: args.accept_change,
+    }
+}
+
+/// Follows the repository of a ticket, asks about trust if it must, and gives the reference.
+async fn by_ticket(
+    ticket: &Ticket,
+    args: &Get,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<String> {
+    let alias = follow(ticket, None, session, client).await?;
+    let Some(package) = &ticket.package else {
+        return Err(list_packages(alias.as_str(), client).await?);
+    };
+    let reference = format!("{alias}/{package}");
+    let release = release(request(&reference, args), client).await?;
+    checked_manifest(&release)?;
+    let only_trust = release
+        .facts
+        .iter()
+        .filter(|fact| fact.outcome == skep_proto::control::FactOutcome::Fail)
+        .all(|fact| fact.check == "publisher");
+    if release.admitted || !only_trust {
+        return Ok(reference);
+    }
+    // The ticket's maker named a handle: another owner now is not what was recommended.
+    if ticket
+        .handle
+        .is_some_and(|handle| handle != release.owner.id)
+    {
+        return Err(refused(&release));
+    }
+    session.ui.say(&publisher_line(&release.owner));
+    let question = format!("trust {} for {reference}?", release.owner.label);
+    if !session.ui.confirm(&question, false)? {
+        return Err(refused(&release));
+    }
+    believe_for(&release, session, client).await?;
+    Ok(reference)
+}
+
+/// A ticket without a package lists them.
+async fn list_packages(alias: &str, client: &mut Client) -> Result<CliError> {
+    let request = Request::Packages {
+        repo: alias.to_owned(),
+    };
+    let packages = match client.ask(request).await? {
+        Response::Packages { packages } => packages,
+        other => return Err(unexpected(&other)),
+    };
+    let first = packages.first().map(|package| package.name.to_string());
+    let hint = match &first {
+        Some(name) => Hint::new(format!("skep get {alias}/{name}")),
+        None => Hint::new("ask its publisher: there is no package yet"),
+    };
+    let mut error = CliError::usage(
+        format!("this ticket leads to the repository `{alias}`, and names no package"),
+        hint,
+    );
+    for package in packages {
+        error = error.detail("package", format!("{alias}/{}", package.name));
+    }
+    Ok(error)
+}
+
+/// The manifest of a release, checked by this process: its hash is the one that the view lists, it
+/// is of this repository, name and version, and keys that count have signed it. Gives their
+/// fingerprints.
+pub(crate) fn checked_manifest(release: &Release) -> Result<(Manifest, Vec<String>)> {
+    let what = format!("{}@{}", called(release), release.version);
+    let refuse = |why: String| {
+        let hint = Hint::new(format!("skep verify --explain {what}"));
+        CliError::new(
+            Exit::Untrusted,
+            format!("the manifest of `{what}` {why}"),
+            hint,
+        )
+    };
+    let payload = &release.payload.0;
+    if Sha256::of(&[payload]) != release.manifest {
+        return Err(refuse("is not the one that the log lists".to_owned()));
+    }
+    let manifest =
+        Manifest::parse(payload).map_err(|e| refuse("cannot be read".to_owned()).because(&e))?;
+    manifest
+        .check_binding(&release.repo, &release.name, &release.version)
+        .map_err(|e| refuse("is of something else".to_owned()).because(&e))?;
+    let signed = signers(IN_TOTO, payload, &signatures(release));
+    let counted: Vec<String> = release
+        .signers
+        .iter()
+        .filter(|key| signed.contains(key))
+        .map(|key| key.fingerprint())
+        .collect();
+    if counted.is_empty() {
+        return Err(refuse(
+            "is not signed by any key that published it".to_owned(),
+        ));
+    }
+    Ok((manifest, counted))
+}
+
+fn signatures(release: &Release) -> Signatures {
+    let all = release.signatures.iter();
+    all.filter_map(|(key, signature)| {
+        let bytes = signature.0.as_slice().try_into().ok()?;
+        Some((*key, Signature::from_bytes(bytes)))
+    })
+    .collect()
+}
+
+fn dsse(release: &Release) -> Report {
+    let text = envelope(IN_TOTO, &release.payload.0, &signatures(release));
+    Report::answer("get.dsse").verbatim("envelope", text)
+}
+
+/// Has the node fetch what is missing, and shows how far it is.
+async fn fetch(
+    release: &Release,
+    bytes: u64,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<()> {
+    let request = Request::Fetch {
+        repo: release.repo,
+        name: release.name.clone(),
+        version: release.version.clone(),
+        manifest: release.manifest,
+    };
+    let (send, mut heard) = tokio::sync::mpsc::channel(16);
+    let mut progress = session.ui.progress("fetching", Some(bytes));
+    // A full channel means that the bar is slow: what it misses, the next one says.
+    let asked = client.ask_long(request, move |done, _| {
+        send.try_send(done).ok();
+    });
+    tokio::pin!(asked);
+    let answered = loop {
+        tokio::select! {
+            answered = &mut asked => break answered,
+            Some(done) = heard.recv() => progress.at(done),
+        }
+    };
+    match answered? {
+        Response::Done => progress.done("fetched"),
+        other => return Err(unexpected(&other)),
+    }
+    Ok(())
+}
+
+/// The files of the manifest, and those that a tree lists.
+async fn all_files(manifest: &Manifest, client: &mut Client) -> Result<Vec<File>> {
+    let mut files = manifest.files.clone();
+    if let Some(tree) = manifest.file_of(FileKind::Tree) {
+        let mut bytes = Vec::new();
+        let mut blob = open(tree, client).await?.take(LIST_FILE_BYTES_MAX + 1);
+        blob.read_to_end(&mut bytes)
+            .map_err(|e| wrong(tree, Some(&e)))?;
+        if Blake3::of(&[&bytes]) != tree.blake3 {
+            return Err(wrong(tree, None));
+        }
+        files.retain(|file| file.kind != FileKind::Tree);
+        files.extend(manifest::read_tree(&bytes).map_err(|e| wrong(tree, Some(&e)))?);
+    }
+    Ok(files)
+}
+
+async fn open(file: &File, client: &mut Client) -> Result<fs::File> {
+    let request = Request::OpenBlob { hash: file.blake3 };
+    let (_, blob) = client.ask_for_file(request).await?;
+    Ok(blob.into())
+}
+
+fn wrong(file: &File, cause: Option<&(dyn std::error::Error + 'static)>) -> CliError {
+    let message = format!("`{}` is not what the manifest names", file.path);
+    let error = CliError::new(Exit::Untrusted, message, Hint::new("skep doctor"));
+    match cause {
+        Some(cause) => error.because(cause),
+        None => error,
+    }
+}
+
+/// Writes the files into a new folder that appears whole; one that is there must be the same.
+async fn write(
+    release: &Release,
+    files: &[File],
+    output: &Path,
+    client: &mut Client,
+) -> Result<PathBuf> {
+    let name = format!("{}-{}", release.name, release.version);
+    let target = output.join(&name);
+    if target.exists() {
+        return same(&target, files).map(|()| target);
+    }
+    fs::create_dir_all(output).map_err(|e| CliError::io("make the folder", output, &e))?;
+    let staging = output.join(format!(".{name}.{}.new", std::process::id()));
+    let written = write_all(&staging, files, client).await;
+    let placed = written.and_then(|()| {
+        fs::rename(&staging, &target).map_err(|e| CliError::io("write", &target, &e))
+    });
+    if placed.is_err() {
+        // The error says what failed; a folder that stays is hidden and named after us.
+        drop(fs::remove_dir_all(&staging));
+    }
+    placed.map(|()| target)
+}
+
+async fn write_all(dir: &Path, files: &[File], client: &mut Client) -> Result<()> {
+    fs::create_dir(dir).map_err(|e| CliError::io("make the folder", dir, &e))?;
+    for file in files {
+        let blob = open(file, client).await?;
+        write_one(dir, file, blob)?;
+    }
+    Ok(())
+}
+
+/// Copies one file, and checks both hashes once more while it does.
+fn write_one(dir: &Path, file: &File, blob: fs::File) -> Result<()> {
+    // The manifest's paths were checked: relative, no `..`.
+    let path = dir.join(&file.path);
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(|e| CliError::io("make the folder", parent, &e))?;
+    }
+    let failed = |e| CliError::io("write", &path, &e);
+    let mode = if file.executable { 0o755 } else { 0o644 };
+    let mut out = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&path)
+        .map_err(failed)?;
+    let mut digest = skep_proto::package::source::FileDigest::default();
+    let mut blob = blob.take(file.size + 1);
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let read = blob.read(&mut chunk).map_err(|e| wrong(file, Some(&e)))?;
+        if read == 0 {
+            break;
+        }
+        digest.update(&chunk[..read]);
+        out.write_all(&chunk[..read]).map_err(failed)?;
+    }
+    match digest.is(file) {
+        true => Ok(()),
+        false => Err(wrong(file, None)),
+    }
+}
+
+/// A folder that is there already must hold exactly these files.
+fn same(target: &Path, files: &[File]) -> Result<()> {
+    let differs = |path: &Path| {
+        CliError::new(
+            Exit::Failed,
+            format!("`{}` is there, and is not this release", path.display()),
+            Hint::new("move it away, or give another folder: -o DIR"),
+        )
+    };
+    for file in files {
+        let path = target.join(&file.path);
+        let mut found = fs::File::open(&path).map_err(|_| differs(&path))?;
+        let mut digest = skep_proto::package::source::FileDigest::default();
+        let mut chunk = vec![0; CHUNK_BYTES];
+        loop {
+            let read = found.read(&mut chunk).map_err(|_| differs(&path))?;
+            if read == 0 {
+                break;
+            }
+            digest.update(&chunk[..read]);
+        }
+        if !digest.is(file) {
+            return Err(differs(&path));
+        }
+    }
+    Ok(())
+}
+
+/// Decides once more, on what the node knows now, and remembers what was admitted.
+async fn admitted_still(before: &Release, args: &Get, client: &mut Client) -> Result<()> {
+    let exact = format!("{}/{}@{}", before.repo, before.name, before.version);
+    let now = release(request(&exact, args), client).await?;
+    if !now.admitted || now.manifest != before.manifest {
+        return Err(refused(&now));
+    }
+    if args.normal {
+        return Ok(());
+    }
+    let admit = Request::Admit {
+        repo: now.repo,
+        name: now.name,
+        version: now.version,
+        manifest: now.manifest,
+    };
+    client.ask(admit).await.map(|_| ())
+}

@@ -1,0 +1,191 @@
+//! `skep node`: run it, look at it, stop it.
+
+use std::time::{Duration, Instant};
+
+use skep_node::run::Running;
+use skep_proto::control::{Request, Response, Status};
+
+use super::Session;
+use crate::args::node::{Action, Node};
+use crate::client::{Client, node_config, start, start_failed, unexpected};
+use crate::error::{CliError, Exit, Hint, Result};
+use crate::home::config::Config;
+use crate::report::{Report, Table};
+
+/// How often `status --wait` looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+pub(crate) async fn run(args: &Node, session: &Session<'_>) -> Result<Report> {
+    match &args.action {
+        Action::Run => serve(session).await,
+        Action::Status { wait } => {
+            let mut client = running(*wait, session).await?;
+            status(&mut client).await.map(|status| report(&status))
+        }
+        Action::Peers => {
+            let mut client = running(None, session).await?;
+            peers(&mut client).await
+        }
+        Action::Stop => {
+            let mut client = running(None, session).await?;
+            let status = status(&mut client).await?;
+            client.ask(Request::Stop).await?;
+            Ok(Report::answer("node.stop").fact("pid", u64::from(status.pid)))
+        }
+    }
+}
+
+/// Runs until Ctrl-C, SIGTERM or `skep node stop`.
+async fn serve(session: &Session<'_>) -> Result<Report> {
+    crate::logs::start(session.global.verbose, session.env);
+    let settings = Config::read(&session.home, session.env)?;
+    let config = node_config(session, &settings)?;
+    let running = start(session, config).await.map_err(|e| start_failed(&e))?;
+    greet(&running, session).await?;
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .map_err(|e| super::repo::could_not("wait for signals", &e))?;
+    tokio::select! {
+        () = running.stopped() => {}
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    session.ui.say("stopping");
+    running.stop().await;
+    Ok(Report::answer("node.run").fact("stopped", true))
+}
+
+/// How it can be reached, and a ticket for each package of one's own.
+async fn greet(running: &Running, session: &Session<'_>) -> Result<()> {
+    let Some(mut client) = Client::running(session).await? else {
+        return Err(CliError::new(
+            Exit::Failed,
+            "the node does not answer on its own socket",
+            Hint::new("skep doctor"),
+        ));
+    };
+    let status = status(&mut client).await?;
+    session.ui.say(&format!(
+        "node {} is running (process {})",
+        status.node.fingerprint(),
+        status.pid
+    ));
+    let local = |address: &String| {
+        ["/ip4/127.", "/ip6/::1/"]
+            .iter()
+            .any(|local| address.starts_with(local))
+    };
+    match status.addresses.iter().find(|address| !local(address)) {
+        Some(_) if !session_has_public(session)? => {
+            session.ui.say("reachable on this network only: set `addresses` in config.toml if others can reach it");
+        }
+        Some(_) => {}
+        None => session.ui.say("reachable on this machine only"),
+    }
+    for address in &status.addresses {
+        session.ui.say(&format!("listening  {address}"));
+    }
+    if let Some(gateway) = running.gateway() {
+        session.ui.say(&format!("http       http://{gateway}"));
+    }
+    for (alias, name) in own_packages(session, &mut client).await? {
+        let ticket = super::repo::ticket(&alias, Some(&name), &mut client).await?;
+        session.ui.say(&format!(
+            "give a friend of {alias}/{name}:\n  skep get {ticket}"
+        ));
+    }
+    Ok(())
+}
+
+fn session_has_public(session: &Session<'_>) -> Result<bool> {
+    let settings = Config::read(&session.home, session.env)?;
+    Ok(!settings.addresses.value.is_empty())
+}
+
+/// Packages whose owner lists a key of this home.
+async fn own_packages(
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<Vec<(String, skep_proto::name::Name)>> {
+    let mine = crate::home::keys::Keys::of(&session.home).list()?;
+    let mut own = Vec::new();
+    for followed in crate::home::repos::Repos::of(&session.home).list()? {
+        let repo = super::repo::repo(followed.alias.as_str(), client).await?;
+        let is_mine =
+            |key: &skep_proto::key::Key| mine.iter().any(|stored| stored.file.key() == *key);
+        for handle in repo
+            .handles
+            .iter()
+            .filter(|handle| handle.keys.iter().any(is_mine))
+        {
+            let names = handle.names.iter().cloned();
+            own.extend(names.map(|name| (followed.alias.to_string(), name)));
+        }
+    }
+    Ok(own)
+}
+
+async fn running(wait_s: Option<u64>, session: &Session<'_>) -> Result<Client> {
+    let deadline = Instant::now() + Duration::from_secs(wait_s.unwrap_or(0));
+    loop {
+        match Client::running(session).await {
+            Ok(Some(client)) => return Ok(client),
+            Err(error) if Instant::now() >= deadline => return Err(error),
+            Ok(None) if Instant::now() >= deadline => {
+                let message = format!("no node is running in `{}`", session.home.root().display());
+                return Err(CliError::new(
+                    Exit::Unreachable,
+                    message,
+                    Hint::new("skep node run"),
+                ));
+            }
+            _ => tokio::time::sleep(LOOK_AGAIN).await,
+        }
+    }
+}
+
+async fn status(client: &mut Client) -> Result<Status> {
+    match client.ask(Request::Status).await? {
+        Response::Status(status) => Ok(status),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn report(status: &Status) -> Report {
+    let mut repos = Table::new(&["repository", "state", "logs", "packages", "releases"]);
+    for line in &status.repos {
+        let called = line
+            .alias
+            .as_ref()
+            .map_or(line.id.to_string(), ToString::to_string);
+        repos.push([
+            called.into(),
+            line.state.as_str().into(),
+            (line.logs as u64).into(),
+            (line.packages as u64).into(),
+            (line.releases as u64).into(),
+        ]);
+    }
+    Report::answer("node.status")
+        .fact("node", status.node.fingerprint())
+        .fact("version", status.version.as_str())
+        .fact("pid", u64::from(status.pid))
+        .fact("up_seconds", status.up_s)
+        .fact("peers", status.peers as u64)
+        .fact("addresses", status.addresses.clone())
+        .fact("http", status.gateway.clone())
+        .fact("read_only", status.read_only.clone())
+        .table("repositories", repos)
+}
+
+async fn peers(client: &mut Client) -> Result<Report> {
+    let peers = match client.ask(Request::Peers).await? {
+        Response::Peers { peers } => peers,
+        other => return Err(unexpected(&other)),
+    };
+    let mut table = Table::new(&["node", "repositories"]);
+    for peer in peers {
+        let repos: Vec<String> = peer.repos.iter().map(ToString::to_string).collect();
+        table.push([peer.node.fingerprint().into(), repos.into()]);
+    }
+    Ok(Report::list("node.peers", table))
+}

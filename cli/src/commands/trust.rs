@@ -1,0 +1,277 @@
+//! `skep trust`: whom you believe, and for what. Local, and empty at first.
+
+use skep_proto::control::{Handle, Release, Request, Response};
+use skep_proto::name::{Name, PackageRef, RepoRef};
+use skep_proto::trust::file::{Glob, Who, append_rule, remove_rules};
+
+use super::Session;
+use super::repo::{could_not, parse_name, repo};
+use crate::args::trust::{Action, Trust};
+use crate::client::{Client, unexpected};
+use crate::error::{CliError, Exit, Hint, Result};
+use crate::home::repos::{Followed, Repos};
+use crate::report::{Report, Table};
+
+pub(crate) async fn run(args: &Trust, session: &Session<'_>) -> Result<Report> {
+    match &args.action {
+        None => list(session),
+        Some(Action::Add { what, names }) => {
+            let mut client = Client::connect(session).await?;
+            let added = add(what, names.as_deref(), session, &mut client).await;
+            client.close().await;
+            added
+        }
+        Some(Action::Remove { what }) => {
+            let mut client = Client::connect(session).await?;
+            let removed = remove(what, session, &mut client).await;
+            client.close().await;
+            removed
+        }
+        Some(Action::Test { release }) => {
+            let mut client = Client::connect(session).await?;
+            let tested = super::verify::judged(release, "trust.test", false, &mut client).await;
+            client.close().await;
+            tested.and_then(|(report, refused)| super::verify::verdict(report, refused, session))
+        }
+    }
+}
+
+fn list(session: &Session<'_>) -> Result<Report> {
+    let mut table = Table::new(&["for", "as", "need", "handle", "id"]);
+    for followed in Repos::of(&session.home).list()? {
+        for rule in &followed.file.trust {
+            let names = format!("{}/{}", followed.alias, rule.names_text());
+            for who in &rule.publishers {
+                let (label, id) = match who {
+                    Who::Handle { label, handle } => (label.to_string(), handle.to_string()),
+                    Who::Key { key } => ("-".to_owned(), key.clone()),
+                };
+                table.push([
+                    names.as_str().into(),
+                    "publisher".into(),
+                    1_u64.into(),
+                    label.into(),
+                    id.into(),
+                ]);
+            }
+            if let Some(approvals) = &rule.approvals {
+                let of: Vec<String> = approvals.of.iter().map(|a| a.label.to_string()).collect();
+                table.push([
+                    names.as_str().into(),
+                    "approver".into(),
+                    approvals.need.into(),
+                    of.join(", ").into(),
+                    crate::report::Value::None,
+                ]);
+            }
+        }
+    }
+    if table.rows.is_empty() {
+        session.ui.say("you trust nobody");
+        session.ui.next("skep trust add REPO/PACKAGE");
+    }
+    Ok(Report::list("trust", table))
+}
+
+/// A handle as a person compares it: its label with the fingerprints of its keys.
+pub(crate) fn publisher_line(handle: &Handle) -> String {
+    let keys: Vec<String> = handle.keys.iter().map(|key| key.fingerprint()).collect();
+    format!("publisher  {}   {}", handle.label, keys.join(", "))
+}
+
+pub(crate) fn not_trusted(alias: &Name) -> CliError {
+    CliError::new(
+        Exit::Untrusted,
+        "nobody was trusted",
+        Hint::new(format!(
+            "compare the fingerprint with one from another channel, then: skep trust add {alias}/PACKAGE"
+        )),
+    )
+}
+
+/// What `REPO/NAME` means: the repository, the handle, and the package if it is one.
+async fn handle_of(
+    what: &str,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<(Followed, Handle, Option<Name>)> {
+    let reference: PackageRef = what.parse().map_err(|e: skep_proto::name::Error| {
+        CliError::usage(e.to_string(), Hint::new("skep trust add REPO/PACKAGE"))
+    })?;
+    let followed = Repos::of(&session.home).find(&reference.repo)?;
+    let repo = repo(&followed.alias.to_string(), client).await?;
+    let owner = repo
+        .handles
+        .iter()
+        .find(|h| h.names.contains(&reference.name));
+    if let Some(owner) = owner {
+        return Ok((followed, owner.clone(), Some(reference.name)));
+    }
+    let labelled = repo.handles.iter().find(|h| h.label == reference.name);
+    match labelled {
+        Some(handle) => Ok((followed, handle.clone(), None)),
+        None => Err(CliError::new(
+            Exit::NotFound,
+            format!(
+                "`{}` has no package and no handle `{}`",
+                followed.alias, reference.name
+            ),
+            Hint::new(format!("skep repo show {}", followed.alias)),
+        )),
+    }
+}
+
+async fn add(
+    what: &str,
+    names: Option<&str>,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<Report> {
+    let (followed, handle, package) = handle_of(what, session, client).await?;
+    let names = match (names, &package) {
+        (Some(names), _) => names.to_owned(),
+        (None, Some(package)) => package.to_string(),
+        (None, None) => "*".to_owned(),
+    };
+    let glob: Glob = names.parse().map_err(|e: skep_proto::trust::file::Error| {
+        CliError::usage(e.to_string(), Hint::new("--for '*', or --for NAME"))
+    })?;
+    session.ui.say(&publisher_line(&handle));
+    let alias = &followed.alias;
+    let question = format!("trust this handle to publish {alias}/{names}?");
+    if !session.ui.confirm(&question, false)? {
+        return Err(not_trusted(alias));
+    }
+    believe(&followed, &glob, &handle, session, client).await?;
+    session.ui.say_detail(
+        "this includes what its keys become, and so the root keys of the repository, which may override them",
+    );
+    Ok(Report::answer("trust.add")
+        .fact("for", format!("{alias}/{names}"))
+        .fact("handle", handle.label.as_str())
+        .fact("id", handle.id.to_string()))
+}
+
+/// Writes a rule, and has the node read it.
+pub(crate) async fn believe(
+    followed: &Followed,
+    glob: &Glob,
+    handle: &Handle,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<()> {
+    let text = append_rule(
+        &followed.text,
+        std::slice::from_ref(glob),
+        &handle.label,
+        &handle.id,
+    )
+    .map_err(|e| could_not("write a rule", &e))?;
+    Repos::of(&session.home).edit(&followed.alias, &text)?;
+    client.ask(Request::Reload).await.map(|_| ())
+}
+
+async fn remove(what: &str, session: &Session<'_>, client: &mut Client) -> Result<Report> {
+    let (followed, handle, package) = handle_of(what, session, client).await?;
+    let names_it = |who: &Who| matches!(who, Who::Handle { handle: id, .. } if *id == handle.id);
+    let covers = |rule: &skep_proto::trust::file::Rule| {
+        package.as_ref().is_none_or(|name| rule.covers(name))
+            && rule.publishers.iter().any(names_it)
+    };
+    let rules = followed.file.trust.iter().enumerate();
+    let positions: Vec<usize> = rules
+        .filter(|(_, rule)| covers(rule))
+        .map(|(at, _)| at)
+        .collect();
+    if positions.is_empty() {
+        return Err(CliError::new(
+            Exit::NotFound,
+            format!("no rule trusts `{}` for `{what}`", handle.label),
+            Hint::new("skep trust"),
+        ));
+    }
+    let text =
+        remove_rules(&followed.text, &positions).map_err(|e| could_not("remove a rule", &e))?;
+    Repos::of(&session.home).edit(&followed.alias, &text)?;
+    client.ask(Request::Reload).await?;
+    Ok(Report::answer("trust.remove")
+        .fact("rules", positions.len() as u64)
+        .fact("handle", handle.label.as_str()))
+}
+
+/// A release that a reference means, with what the node thinks of it.
+pub(crate) async fn release(request: Request, client: &mut Client) -> Result<Release> {
+    match client.ask(request).await? {
+        Response::Release(release) => Ok(*release),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// The refusal of a release, with what a person needs to decide.
+pub(crate) fn refused(release: &Release) -> CliError {
+    let called = called(release);
+    let failed: Vec<&skep_proto::control::Fact> = release
+        .facts
+        .iter()
+        .filter(|fact| fact.outcome == skep_proto::control::FactOutcome::Fail)
+        .collect();
+    let nobody = failed.iter().any(|fact| fact.check == "publisher");
+    let message = match failed.as_slice() {
+        [only] if only.check == "publisher" => format!("you do not trust anybody for `{called}`"),
+        _ => format!("`{called}@{}` is not admitted", release.version),
+    };
+    let keys: Vec<String> = release
+        .owner
+        .keys
+        .iter()
+        .map(|key| key.fingerprint())
+        .collect();
+    let owner = format!(
+        "{} ({} of {} keys: {})",
+        release.owner.label,
+        release.signers.len(),
+        release.owner.keys.len(),
+        keys.join(", ")
+    );
+    let hint = match failed.first() {
+        _ if nobody => Hint::new(format!(
+            "compare the fingerprint with one from another channel, then\n      skep trust add {called}"
+        )),
+        Some(fact) if fact.check == "yank" => Hint::new("another version, or --allow-yanked"),
+        Some(fact) if fact.check == "change" => {
+            Hint::new("ask its publisher; then --accept-change")
+        }
+        _ => Hint::new(format!(
+            "skep verify --explain {called}@{}",
+            release.version
+        )),
+    };
+    let mut error = CliError::new(Exit::Untrusted, message, hint).detail("publisher", owner);
+    for fact in failed.iter().filter(|fact| fact.check != "publisher") {
+        error = error.detail(fact.check.clone(), fact.text.clone());
+    }
+    error
+}
+
+/// `repo/name`, by alias where there is one.
+pub(crate) fn called(release: &Release) -> String {
+    let repo = match &release.alias {
+        Some(alias) => alias.to_string(),
+        None => release.repo.to_string(),
+    };
+    format!("{repo}/{}", release.name)
+}
+
+/// The rule for one name that `get TICKET` writes after a yes.
+pub(crate) async fn believe_for(
+    release: &Release,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<()> {
+    let followed = Repos::of(&session.home).find(&RepoRef::Id(release.repo))?;
+    let glob: Glob = parse_name(release.name.as_str())?
+        .as_str()
+        .parse()
+        .map_err(|e| could_not("write a rule", &e))?;
+    believe(&followed, &glob, &release.owner, session, client).await
+}

@@ -1,0 +1,31 @@
+//! What a running node says of itself: tracing to stderr, for people or, under a supervisor, JSON.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::environment::Environment;
+
+/// Starts logging; `verbose` is how often `-v` was given. `SKEP_LOG` names targets and levels,
+/// `SKEP_LOG_FORMAT=json` another form.
+pub(crate) fn start(verbose: u8, env: &Environment) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    let default = format!("warn,skep={level},skep_node={level}");
+    let filter = env
+        .log
+        .as_deref()
+        .and_then(|text| EnvFilter::try_new(text).ok());
+    let filter = filter.unwrap_or_else(|| EnvFilter::new(default));
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let started = match env.log_format.as_deref() {
+        Some("json") => logs.json().try_init(),
+        _ => logs.with_target(false).try_init(),
+    };
+    // A second start in one process changes nothing.
+    drop(started);
+}
