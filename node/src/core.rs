@@ -263,7 +263,7 @@ impl Core {
     }
 
     fn wanted(&mut self, id: RequestId, repo: RepoId, blobs: &[(skep_proto::hash::Blake3, u64)]) {
-        if let Some(end) = self.exchange.want(id, repo, blobs, &mut self.out) {
+        if let Some(end) = self.exchange.want(self.now, id, repo, blobs, &mut self.out) {
             self.reply(id, Reply::Want(end));
         }
     }
@@ -346,6 +346,7 @@ impl Core {
         sessions
             .chain(awaiting)
             .chain(gossip)
+            .chain(self.exchange.deadline(self.now))
             .chain([self.next_round, self.peers.next_dial()])
             .min()
             .unwrap_or(self.next_round)

@@ -32,10 +32,16 @@ struct Wanted {
 /// Fetches what is missing whenever readers see something else, until `stop`.
 pub(crate) async fn run(mut node: Handle, store: Arc<dyn Store>, mut stop: watch::Receiver<bool>) {
     let mut failed: BTreeMap<Wanted, Instant> = BTreeMap::new();
+    let mut peers = Vec::new();
     loop {
         let now = Instant::now();
         failed.retain(|_, at| now.duration_since(*at) < RETRY);
         let snapshot = node.snapshot();
+        if snapshot.peers != peers {
+            // Somebody new may have what nobody had.
+            failed.clear();
+            peers.clone_from(&snapshot.peers);
+        }
         let missing = missing(&snapshot);
         let next = missing
             .into_iter()

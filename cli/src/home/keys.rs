@@ -191,7 +191,10 @@ impl<'a> Keys<'a> {
         let mut names = Vec::new();
         for entry in entries {
             let entry = entry.map_err(|e| CliError::io("list", &dir, &e))?;
-            names.extend(entry.file_name().into_string());
+            // Folders, such as the one of the tips, are no keys.
+            if entry.file_type().is_ok_and(|kind| !kind.is_dir()) {
+                names.extend(entry.file_name().into_string());
+            }
         }
         names.retain(|name| is_key_name(name));
         Ok(names)

@@ -387,8 +387,10 @@ impl Answers {
             return Err(stopping());
         }
         let reply = loop {
-            let waiting = tokio::time::timeout(PROGRESS_EVERY, &mut reply);
-            match self.runtime.block_on(async { waiting.await }) {
+            let waited = self
+                .runtime
+                .block_on(async { tokio::time::timeout(PROGRESS_EVERY, &mut reply).await });
+            match waited {
                 Ok(reply) => break reply.map_err(|_| stopping())?,
                 Err(_) => {
                     let done_bytes = self.in_flight.of(blobs.iter().map(|blob| &blob.hash));

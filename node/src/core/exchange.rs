@@ -25,6 +25,9 @@ const FIRST_RUN_GROUPS: u64 = 16;
 const RUN_GROUPS_MAX: u64 = 256;
 /// How long a run should take at the measured goodput.
 const RUN_MS: u64 = 1_000;
+/// How long a blob waits for a peer that has it: a node that has just started connects within
+/// this time, and a mirror may be about to have it.
+pub(super) const PATIENCE_MS: u64 = 5_000;
 /// How often one group may be asked of different peers at the same time.
 const ASKED_TWICE_MAX: usize = 2;
 
@@ -69,6 +72,8 @@ struct Blob {
     /// Peers that do not have it, lied about it, or failed: not asked again for this blob.
     useless: BTreeSet<NodeId>,
     begun: bool,
+    /// When it is given up if no peer that is connected can help.
+    until: Time,
 }
 
 /// The scheduler of all blobs that are being fetched.
@@ -96,6 +101,7 @@ impl Exchange {
     /// Begins a want; the store says what of it is held already.
     pub(super) fn want(
         &mut self,
+        now: Time,
         id: RequestId,
         repo: RepoId,
         blobs: &[(Blake3, u64)],
@@ -125,6 +131,7 @@ impl Exchange {
                     runs: BTreeMap::new(),
                     useless: BTreeSet::new(),
                     begun: false,
+                    until: now.after(PATIENCE_MS),
                 }
             });
         }
@@ -252,6 +259,15 @@ impl Exchange {
         }
     }
 
+    /// When the first blob that nobody can help with is given up.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        let idle = self
+            .blobs
+            .values()
+            .filter(|blob| blob.begun && blob.runs.is_empty());
+        idle.map(|blob| blob.until).min()
+    }
+
     /// Whoever asked for this want no longer waits.
     pub(super) fn forget(&mut self, id: RequestId) {
         self.wants.remove(&id);
@@ -287,7 +303,9 @@ impl Exchange {
             let mut peers = sharing(&blob.repo);
             peers.retain(|peer| !blob.useless.contains(peer));
             if peers.is_empty() && blob.runs.is_empty() {
-                hopeless.push(*hash);
+                if now >= blob.until {
+                    hopeless.push(*hash);
+                }
                 continue;
             }
             let goodput = |peer: &NodeId| self.peers.get(peer).map_or(0, |m| m.goodput);
