@@ -1,5 +1,11 @@
 //! The store: its contract on both implementations, then what only a disk can do to it.
 
+mod crash;
+mod damage;
+mod index;
+mod room;
+mod start;
+
 use skep_node::store::contract::{CHECKS, Open};
 use skep_node::store::disk::Disk;
 use skep_node::store::memory::Memory;
