@@ -3,6 +3,7 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use skep_node::store::contract::{Author, blob, load, repo, signed_root};
 use skep_node::store::disk::Disk;
@@ -122,8 +123,11 @@ fn blobs() -> Vec<Vec<u8>> {
     named.collect()
 }
 
+/// What was persisted, and which blobs are complete.
+type Seen = (Vec<Loaded>, Vec<bool>);
+
 /// Everything that can be seen of a store, but for what is partial.
-fn seen(store: &dyn Store) -> (Vec<Loaded>, Vec<bool>) {
+fn seen(store: &dyn Store) -> Seen {
     let complete = blobs().into_iter().map(|bytes| {
         let hash = Blake3::of(&[&bytes]);
         let there = store.blob(&hash).expect("asked").is_some();
@@ -146,23 +150,38 @@ fn seen(store: &dyn Store) -> (Vec<Loaded>, Vec<bool>) {
 }
 
 /// What a store is like after the first `done` steps.
-fn model(done: usize) -> Memory {
-    let memory = Memory::new();
-    for step in &steps()[..done] {
-        run(&memory, step);
+fn model(done: usize) -> &'static Model {
+    static MODELS: OnceLock<Vec<Model>> = OnceLock::new();
+    let models = MODELS.get_or_init(|| (0..=steps().len()).map(Model::after).collect());
+    &models[done]
+}
+
+struct Model {
+    store: Memory,
+    seen: Seen,
+}
+
+impl Model {
+    fn after(done: usize) -> Self {
+        let store = Memory::new();
+        for step in &steps()[..done] {
+            run(&store, step);
+        }
+        let seen = seen(&store);
+        Self { store, seen }
     }
-    memory
 }
 
 /// How a partial blob must be found: no group that was acknowledged is missing.
-fn assert_resumes(store: &dyn Store, model: &Memory) {
+fn assert_resumes(store: &dyn Store, model: &Model) {
     for bytes in blobs() {
         let hash = Blake3::of(&[&bytes]);
         let size = bytes.len() as u64;
         if store.blob(&hash).expect("asked").is_some() {
             continue;
         }
-        let Held::Part { groups, list } = model.begin(&hash, size, None).expect("asked") else {
+        let Held::Part { groups, list } = model.store.begin(&hash, size, None).expect("asked")
+        else {
             panic!("complete in the model only");
         };
         let found = store.begin(&hash, size, None).expect("asked");
@@ -229,18 +248,17 @@ fn the_child() {
 fn assert_old_or_new(store: &dyn Store, acknowledged: usize, fault: &str) -> usize {
     let found = seen(store);
     let old = model(acknowledged);
-    if found == seen(&old) {
-        assert_resumes(store, &old);
+    if found == old.seen {
+        assert_resumes(store, old);
         return acknowledged;
     }
     let next = (acknowledged + 1).min(steps().len());
     let new = model(next);
     assert_eq!(
-        found,
-        seen(&new),
+        found, new.seen,
         "{fault}: neither before nor after step {next}"
     );
-    assert_resumes(store, &new);
+    assert_resumes(store, new);
     next
 }
 
@@ -254,7 +272,7 @@ fn assert_completes(store: &dyn Store, from: usize, fault: &str) {
     for step in &steps()[from..] {
         run(store, step);
     }
-    assert_eq!(seen(store), seen(&model(steps().len())), "{fault}");
+    assert_eq!(seen(store), model(steps().len()).seen, "{fault}");
 }
 
 #[test]

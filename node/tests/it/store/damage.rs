@@ -269,12 +269,15 @@ fn a_blob_of_another_length_is_never_served() {
         file.and_then(|f| f.set_len(len)).expect("cut");
         let store = folder.open();
         for index in 0..3 {
-            let found = store.read_group(&hash, index).ok().flatten();
             let start = usize::try_from(index).expect("small") * 262_144;
+            let Ok(Some(group)) = store.read_group(&hash, index) else {
+                continue;
+            };
             assert!(
-                found.is_none_or(|group| bytes[start..].starts_with(&group) && len == 599_999),
+                bytes[start..].starts_with(&group),
                 "{len} bytes, group {index}"
             );
+            assert!(index < 2, "{len} bytes: the last group shows the length");
         }
         store.import(&mut bytes.as_slice()).expect("imported");
     }
