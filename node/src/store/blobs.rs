@@ -145,9 +145,17 @@ impl Blobs {
         size: u64,
         list: Option<&Verified<GroupList>>,
     ) -> Result<Held, Error> {
+        let other_size = blob::Error::OtherSize { hash: *hash, size };
+        match list {
+            Some(list) if list.hash() != hash => {
+                let (hash, other) = (*hash, *list.hash());
+                return Err(Error::OtherList { hash, other });
+            }
+            Some(list) if list.size() != size => return Err(other_size.into()),
+            _ => {}
+        }
         let _one = lock(&self.turning);
         if let Some(info) = self.blob(hash)? {
-            let other_size = blob::Error::OtherSize { hash: *hash, size };
             return match info.size == size {
                 true => Ok(Held::Whole),
                 false => Err(other_size.into()),
@@ -175,17 +183,10 @@ impl Blobs {
         given: Option<&Verified<GroupList>>,
     ) -> Result<Option<Verified<GroupList>>, Error> {
         if let Some(list) = given {
-            let (hash, other) = (*hash, *list.hash());
-            if other != hash {
-                return Err(Error::OtherList { hash, other });
-            }
-            if list.size() != size {
-                return Err(blob::Error::OtherSize { hash, size }.into());
-            }
             if list.group_count() > 1 {
                 let bytes = encode_list(list);
                 self.durable
-                    .write_sealed(&self.list_path(&hash), &bytes, &LIST)?;
+                    .write_sealed(&self.list_path(hash), &bytes, &LIST)?;
             }
             return Ok(Some(list.clone()));
         }

@@ -95,13 +95,10 @@ impl Store for Memory {
                 repos.remove(repo);
                 Ok(())
             }
-            Change::Root { repo, .. }
-            | Change::Append { repo, .. }
-            | Change::Checkpoint { repo, .. }
-            | Change::Rewind { repo, .. }
-            | Change::Evidence { repo, .. }
-            | Change::Fact { repo, .. }
-            | Change::ForgetFact { repo, .. } => {
+            _ => {
+                let repo = change
+                    .needs_followed()
+                    .expect("every other change is of one");
                 let held = repos.get_mut(repo);
                 held.ok_or(Error::NotFollowed { repo: *repo })?
                     .apply(change)
