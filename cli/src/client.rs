@@ -291,12 +291,14 @@ pub(crate) fn node_config(session: &Session<'_>, settings: &config::Config) -> R
 /// A node that could not be started, with what helps.
 pub(crate) fn start_failed(error: &run::Error) -> CliError {
     let hint = match error {
-        run::Error::Store { source, .. } if matches!(source, store::Error::Locked { .. }) => {
-            Hint::new("wait until that process is done, or stop it; another home: --home DIR")
-        }
-        run::Error::Store { source, .. } if matches!(source, store::Error::Newer { .. }) => {
-            Hint::new("use the skep that made it, or a newer one")
-        }
+        run::Error::Store {
+            source: store::Error::Locked { .. },
+            ..
+        } => Hint::new("wait until that process is done, or stop it; another home: --home DIR"),
+        run::Error::Store {
+            source: store::Error::Newer { .. },
+            ..
+        } => Hint::new("use the skep that made it, or a newer one"),
         run::Error::Store { path, .. } => {
             Hint::new(format!("ls -ld {}; df -h {}", quoted(path), quoted(path)))
         }

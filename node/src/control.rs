@@ -87,7 +87,10 @@ fn serve(stream: UnixStream, answers: &Answers) {
         && connection
             .receive::<Hello>()
             .is_ok_and(|(theirs, _)| theirs.version == VERSION);
-    while greeted {
+    if !greeted {
+        return;
+    }
+    loop {
         let (request, file) = match connection.receive() {
             Ok(received) => received,
             Err(error) => {

@@ -17,7 +17,7 @@ pub(crate) enum Error {
     #[error("the view no longer has {0}@{1} with this manifest")]
     Gone(Name, Version),
     #[error("the entry that published {0}@{1} cannot be read")]
-    Store(Name, Version, #[source] store::Error),
+    Store(Name, Version, #[source] Box<store::Error>),
     #[error("the entry that published {0}@{1} is not what the view says")]
     OtherEntry(Name, Version),
     #[error("the manifest cannot be used")]
@@ -48,7 +48,7 @@ pub(crate) fn payload(
     let (key, index) = claim.published.iter().next().ok_or_else(gone)?;
     let entries = store
         .entries(&repo.id, key, *index, index.saturating_add(1))
-        .map_err(|e| Error::Store(name.clone(), version.clone(), e))?;
+        .map_err(|e| Error::Store(name.clone(), version.clone(), Box::new(e)))?;
     let parsed = entries.first().map(|entry| parse(entry));
     match parsed {
         Some(Parsed::Entry(entry)) => match entry.body {

@@ -260,11 +260,10 @@ impl Exchange {
     }
 
     /// When the first blob that nobody can help with is given up.
-    pub(super) fn deadline(&self) -> Option<Time> {
-        let idle = self
-            .blobs
-            .values()
-            .filter(|blob| blob.begun && blob.runs.is_empty());
+    pub(super) fn deadline(&self, now: Time) -> Option<Time> {
+        let blobs = self.blobs.values();
+        // One that is past waits for a place at a busy peer, not for a time.
+        let idle = blobs.filter(|blob| blob.begun && blob.runs.is_empty() && blob.until > now);
         idle.map(|blob| blob.until).min()
     }
 

@@ -408,7 +408,7 @@ impl Repository {
             log.ahead = Some(target.clone());
         }
         self.stale = true;
-        let change = (!entries.is_empty()).then(|| Change::Append {
+        let change = (!entries.is_empty()).then_some(Change::Append {
             repo: self.id,
             key: *key,
             from,

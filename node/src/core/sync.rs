@@ -147,7 +147,7 @@ impl Core {
             .take(TAGS_MAX)
             .filter_map(|repo| self.tag_of(open, &repo.id, role))
             .collect();
-        while tags.len() % TAGS_PADDING != 0 || tags.is_empty() {
+        while !tags.len().is_multiple_of(TAGS_PADDING) || tags.is_empty() {
             let mut random: Tag = [0; 16];
             self.dice.fill_bytes(&mut random);
             tags.push(random);

@@ -146,6 +146,10 @@ pub enum Record {
     Forked(ForkEvidence),
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, right after it was read or before it is written"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Push {
     Checkpoints {
