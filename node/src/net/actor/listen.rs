@@ -64,21 +64,32 @@ fn check_free(listen: &Listen) -> Result<(), Error> {
 }
 
 fn failed(listen: &Listen, transport: Transport, error: std::io::Error) -> Error {
-    // libp2p wraps the error of the system in others.
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(error) = cause {
-        let kind = error.downcast_ref().map(std::io::Error::kind);
-        if kind == Some(ErrorKind::AddrInUse) {
-            return Error::PortInUse {
-                ip: listen.ip,
-                port: listen.port,
-                transport: transport.name(),
-            };
-        }
-        cause = error.source();
+    if kinds(&error).contains(&ErrorKind::AddrInUse) {
+        return Error::PortInUse {
+            ip: listen.ip,
+            port: listen.port,
+            transport: transport.name(),
+        };
     }
     Error::Listen {
         address: address::listen_address(listen, transport).to_string(),
         source: error,
     }
+}
+
+/// What an error of the system is, and each one that it wraps: libp2p wraps them several times.
+fn kinds(error: &std::io::Error) -> Vec<ErrorKind> {
+    let mut kinds = vec![error.kind()];
+    let mut inner: Option<&(dyn std::error::Error + 'static)> =
+        error.get_ref().map(|inner| inner as _);
+    while let Some(error) = inner {
+        inner = match error.downcast_ref::<std::io::Error>() {
+            Some(error) => {
+                kinds.push(error.kind());
+                error.get_ref().map(|inner| inner as _)
+            }
+            None => error.source(),
+        };
+    }
+    kinds
 }

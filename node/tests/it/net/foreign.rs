@@ -115,6 +115,13 @@ impl Foreign {
         connected.await.expect("connected");
     }
 
+    /// Opens a stream, or has its connection closed for it.
+    pub async fn try_open(&self, to: &Node, protocol: &'static str) {
+        let mut control = self.control.clone();
+        let protocol = StreamProtocol::new(protocol);
+        drop(control.open_stream(peer_id(&to.id), protocol).await);
+    }
+
     pub async fn open(&self, to: &Node, protocol: &'static str) -> Stream {
         let mut control = self.control.clone();
         let protocol = StreamProtocol::new(protocol);

@@ -38,6 +38,7 @@ async fn check_misuse(
     let mut honest = Node::plain(middle).await;
     let sessions = join(&mut honest, &mut node, Way::Tcp).await;
     let mut foreign = Foreign::new(low, security);
+    let _gossip = foreign.accept(GOSSIP);
     let (mut stream, session) = foreign.begin(&mut node, security).await;
     misuse(&foreign, &node, &mut stream).await;
     let (peer, said) = node.misbehaved().await;
@@ -94,7 +95,7 @@ async fn junk_on_the_session_is_reported() {
 async fn a_second_session_on_one_connection_is_reported() {
     let what = "session: a second one on the same connection";
     check_misuse(Security::Noise, what, async |foreign, node, _| {
-        drop(foreign.open(node, SYNC).await);
+        foreign.try_open(node, SYNC).await;
     })
     .await;
 }
@@ -140,7 +141,7 @@ async fn a_session_opened_by_the_higher_node_is_reported() {
     // It takes the session that the node opens, and opens one itself.
     let _sessions = foreign.accept(SYNC);
     foreign.connect(&node, Security::Noise).await;
-    drop(foreign.open(&node, SYNC).await);
+    foreign.try_open(&node, SYNC).await;
     let (peer, what) = node.misbehaved().await;
     assert_eq!(peer, foreign.id);
     assert_eq!(what, "session: opened by the node that must not");
@@ -188,17 +189,15 @@ async fn a_burst_of_64_blob_streams_has_two_served_and_the_session_goes_on() {
         let mut node = Node::plain(high).await;
         let foreign = Foreign::new(low, security);
         let (mut session, _) = foreign.begin(&mut node, security).await;
-        let opened = (0..64).map(|_| foreign.open(&node, BLOB));
-        let streams = futures::future::join_all(opened).await;
-        let hellos = streams.into_iter().map(async |mut stream| {
+        let opened = (0..64).map(async |_| {
+            let mut stream = foreign.open(&node, BLOB).await;
             let taken = stream.read_exact(&mut [0]).await.is_ok();
-            (taken, stream)
+            taken.then_some(stream)
         });
-        let hellos = futures::future::join_all(hellos);
-        let hellos = tokio::time::timeout(PATIENCE, hellos)
-            .await
-            .expect("all are answered");
-        assert_eq!(hellos.iter().filter(|(taken, _)| *taken).count(), 2);
+        let opened = futures::future::join_all(opened);
+        let opened = tokio::time::timeout(PATIENCE, opened).await;
+        let taken = opened.expect("all are answered").into_iter().flatten();
+        assert_eq!(taken.count(), 2);
         write(&mut session, &framed(b"still here")).await;
         assert_eq!(node.frame().await.1, b"still here");
     }
