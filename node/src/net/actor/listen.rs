@@ -1,7 +1,7 @@
 //! Opening the ports.
 
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 
 use futures::StreamExt as _;
 use libp2p::TransportError;
@@ -55,16 +55,19 @@ impl Actor {
     }
 }
 
-/// libp2p lets several processes of one user share a TCP port, and each would get a part of the
-/// connections. An ordinary socket does not share it.
+/// Tries both ports with ordinary sockets first. libp2p lets several processes of one user share a
+/// TCP port, so that each would get a part of the connections; and what it says of a UDP port does
+/// not tell one in use from other trouble.
 fn check_free(listen: &Listen) -> Result<(), Error> {
-    TcpListener::bind((listen.ip, listen.port))
-        .map(drop)
-        .map_err(|error| failed(listen, Transport::Tcp, error))
+    let at = (listen.ip, listen.port);
+    let tcp = TcpListener::bind(at).map(drop);
+    tcp.map_err(|error| failed(listen, Transport::Tcp, error))?;
+    let udp = UdpSocket::bind(at).map(drop);
+    udp.map_err(|error| failed(listen, Transport::Quic, error))
 }
 
 fn failed(listen: &Listen, transport: Transport, error: std::io::Error) -> Error {
-    if kinds(&error).contains(&ErrorKind::AddrInUse) {
+    if error.kind() == ErrorKind::AddrInUse {
         return Error::PortInUse {
             ip: listen.ip,
             port: listen.port,
@@ -75,21 +78,4 @@ fn failed(listen: &Listen, transport: Transport, error: std::io::Error) -> Error
         address: address::listen_address(listen, transport).to_string(),
         source: error,
     }
-}
-
-/// What an error of the system is, and each one that it wraps: libp2p wraps them several times.
-fn kinds(error: &std::io::Error) -> Vec<ErrorKind> {
-    let mut kinds = vec![error.kind()];
-    let mut inner: Option<&(dyn std::error::Error + 'static)> =
-        error.get_ref().map(|inner| inner as _);
-    while let Some(error) = inner {
-        inner = match error.downcast_ref::<std::io::Error>() {
-            Some(error) => {
-                kinds.push(error.kind());
-                error.get_ref().map(|inner| inner as _)
-            }
-            None => error.source(),
-        };
-    }
-    kinds
 }

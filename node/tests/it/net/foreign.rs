@@ -12,19 +12,19 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::*;
 
-pub const SYNC: &str = "/skep/sync/1";
-pub const BLOB: &str = "/skep/blob/1";
-pub const GOSSIP: &str = "/meshsub/1.1.0";
+pub(super) const SYNC: &str = "/skep/sync/1";
+pub(super) const BLOB: &str = "/skep/blob/1";
+pub(super) const GOSSIP: &str = "/meshsub/1.1.0";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Security {
+pub(super) enum Security {
     Noise,
     Tls,
     Quic,
 }
 
 impl Security {
-    pub fn way(self) -> Way {
+    pub(super) fn way(self) -> Way {
         match self {
             Self::Noise | Self::Tls => Way::Tcp,
             Self::Quic => Way::Quic,
@@ -32,12 +32,12 @@ impl Security {
     }
 }
 
-pub struct Foreign {
-    pub id: NodeId,
+pub(super) struct Foreign {
+    pub(super) id: NodeId,
     control: Control,
     dial: mpsc::Sender<(NodeId, String, oneshot::Sender<()>)>,
     /// Tells that the last connection with somebody was closed.
-    pub closed: mpsc::Receiver<()>,
+    pub(super) closed: mpsc::Receiver<()>,
 }
 
 fn transport(key: &Keypair, security: Security) -> Boxed<(PeerId, StreamMuxerBox)> {
@@ -64,7 +64,7 @@ fn peer_id(node: &NodeId) -> PeerId {
 }
 
 impl Foreign {
-    pub fn new(seed: u8, security: Security) -> Self {
+    pub(super) fn new(seed: u8, security: Security) -> Self {
         let key = Keypair::ed25519_from_bytes([seed; 32]).expect("32 bytes");
         let behaviour = Behaviour::new();
         let control = behaviour.new_control();
@@ -108,7 +108,7 @@ impl Foreign {
     }
 
     /// Connects; no session follows from it.
-    pub async fn connect(&self, to: &Node, security: Security) {
+    pub(super) async fn connect(&self, to: &Node, security: Security) {
         let (done, connected) = oneshot::channel();
         let at = to.at(security.way()).remove(0);
         self.dial.send((to.id, at, done)).await.expect("it runs");
@@ -116,22 +116,17 @@ impl Foreign {
     }
 
     /// Opens a stream, or has its connection closed for it.
-    pub async fn try_open(&self, to: &Node, protocol: &'static str) {
+    pub(super) async fn try_open(&self, to: &Node, protocol: &'static str) -> Option<Stream> {
         let mut control = self.control.clone();
         let protocol = StreamProtocol::new(protocol);
-        drop(control.open_stream(peer_id(&to.id), protocol).await);
+        control.open_stream(peer_id(&to.id), protocol).await.ok()
     }
 
-    pub async fn open(&self, to: &Node, protocol: &'static str) -> Stream {
-        let mut control = self.control.clone();
-        let protocol = StreamProtocol::new(protocol);
-        control
-            .open_stream(peer_id(&to.id), protocol)
-            .await
-            .expect("a stream")
+    pub(super) async fn open(&self, to: &Node, protocol: &'static str) -> Stream {
+        self.try_open(to, protocol).await.expect("a stream")
     }
 
-    pub fn accept(&self, protocol: &'static str) -> IncomingStreams {
+    pub(super) fn accept(&self, protocol: &'static str) -> IncomingStreams {
         self.control
             .clone()
             .accept(StreamProtocol::new(protocol))
@@ -139,7 +134,7 @@ impl Foreign {
     }
 
     /// Connects and begins a session as the lower node does.
-    pub async fn begin(&self, to: &mut Node, security: Security) -> (Stream, SessionId) {
+    pub(super) async fn begin(&self, to: &mut Node, security: Security) -> (Stream, SessionId) {
         assert!(self.id < to.id, "the lower node begins");
         self.connect(to, security).await;
         let mut stream = self.open(to, SYNC).await;
@@ -155,26 +150,20 @@ impl Foreign {
     }
 }
 
-pub async fn write(stream: &mut Stream, bytes: &[u8]) {
+pub(super) async fn write(stream: &mut Stream, bytes: &[u8]) {
     stream.write_all(bytes).await.expect("written");
     stream.flush().await.expect("sent");
 }
 
-pub fn framed(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn framed(bytes: &[u8]) -> Vec<u8> {
     let len = u32::try_from(bytes.len()).expect("short");
     [&len.to_be_bytes()[..], bytes].concat()
 }
 
-pub async fn read_frame(stream: &mut Stream) -> Vec<u8> {
+pub(super) async fn read_frame(stream: &mut Stream) -> Vec<u8> {
     let mut len = [0; 4];
     stream.read_exact(&mut len).await.expect("a length");
     let mut frame = vec![0; usize::try_from(u32::from_be_bytes(len)).expect("small")];
     stream.read_exact(&mut frame).await.expect("a frame");
     frame
-}
-
-/// Whether the stream ends without a byte.
-pub async fn ends(mut stream: Stream) -> bool {
-    let read = tokio::time::timeout(PATIENCE, stream.read(&mut [0])).await;
-    matches!(read, Ok(Ok(0) | Err(_)))
 }
