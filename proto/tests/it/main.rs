@@ -1,1 +1,3 @@
 //! Integration tests of the protocol: formats, properties, outside vectors, the oracle of the view.
+
+mod ebpf;
