@@ -1,4 +1,4 @@
 //! Integration tests of the node: the store's contract, the network on loopback.
 
-mod store;
 mod net;
+mod store;

@@ -5,6 +5,7 @@ mod blob;
 mod blobs;
 mod chain;
 mod checkpoint;
+mod ebpf;
 mod golden;
 mod key_files;
 mod merkle;
