@@ -14,5 +14,6 @@ mod properties;
 mod trie;
 mod vectors;
 mod vectors_authority;
+mod vectors_messages;
 mod view;
 mod world;
