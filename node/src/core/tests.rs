@@ -28,12 +28,16 @@ struct Made {
 }
 
 fn made() -> Made {
+    made_for(Visibility::Public)
+}
+
+fn made_for(visibility: Visibility) -> Made {
     let (root_key, registrar_key, publisher_key) = (signing(1), signing(2), signing(3));
     let keys = RootKeys {
         keys: vec![root_key.key()],
         threshold: 1,
     };
-    let document = RootDocument::first("ana", keys, registrar_key.key(), Visibility::Public);
+    let document = RootDocument::first("ana", keys, registrar_key.key(), visibility);
     let payload = document.to_payload().expect("a document");
     let id = root::repo_id(&payload);
     let message = root::message(&payload);
@@ -363,6 +367,21 @@ fn what_is_not_shared_is_not_found() {
         });
         assert!(refused);
     }
+}
+
+#[test]
+fn a_members_only_repository_is_neither_told_of_nor_served() {
+    let made = made_for(Visibility::Members);
+    let (mut a, mut b) = (Host::author(10, &made), Host::author(20, &made));
+    converse(&mut a, &mut b, &made);
+    let shares = |host: &Host| host.core.sessions.values().any(|s| !s.shared.is_empty());
+    assert!(!shares(&a) && !shares(&b));
+    let (effects, _) = a.command(made.put_root());
+    assert!(
+        !effects
+            .iter()
+            .any(|e| matches!(e, Effect::Subscribe { .. } | Effect::Gossip { .. }))
+    );
 }
 
 #[test]

@@ -57,7 +57,11 @@ impl Shelf {
     fn with(bytes: &[u8]) -> (Self, Blake3) {
         let shelf = Self::default();
         let hash = Blake3::of(&[bytes]);
-        shelf.blobs.lock().unwrap().insert(hash, bytes.to_vec());
+        shelf
+            .blobs
+            .lock()
+            .expect("nobody panics while holding it")
+            .insert(hash, bytes.to_vec());
         (shelf, hash)
     }
 }
@@ -65,26 +69,39 @@ impl Shelf {
 impl BlobSource for Shelf {
     fn offered(&self, peer: &NodeId, of: &RepoId, hash: &Blake3) -> bool {
         *of == repo()
-            && !self.withdrawn.lock().unwrap().contains(peer)
-            && self.blobs.lock().unwrap().contains_key(hash)
+            && !self
+                .withdrawn
+                .lock()
+                .expect("nobody panics while holding it")
+                .contains(peer)
+            && self
+                .blobs
+                .lock()
+                .expect("nobody panics while holding it")
+                .contains_key(hash)
     }
 
     fn list(&self, hash: &Blake3) -> std::io::Result<Option<List>> {
-        Ok(self.blobs.lock().unwrap().get(hash).map(|bytes| {
-            let size = bytes.len() as u64;
-            let groups = groups_of(size);
-            // What the list proves is none of the network's business: any bytes of the right
-            // length do.
-            let list = usize::try_from(if groups == 1 { 0 } else { 32 * groups });
-            List {
-                size,
-                bytes: vec![7; list.expect("small")],
-            }
-        }))
+        Ok(self
+            .blobs
+            .lock()
+            .expect("nobody panics while holding it")
+            .get(hash)
+            .map(|bytes| {
+                let size = bytes.len() as u64;
+                let groups = groups_of(size);
+                // What the list proves is none of the network's business: any bytes of the right
+                // length do.
+                let list = usize::try_from(if groups == 1 { 0 } else { 32 * groups });
+                List {
+                    size,
+                    bytes: vec![7; list.expect("small")],
+                }
+            }))
     }
 
     fn group(&self, hash: &Blake3, index: u64) -> std::io::Result<Option<Vec<u8>>> {
-        let mut blobs = self.blobs.lock().unwrap();
+        let mut blobs = self.blobs.lock().expect("nobody panics while holding it");
         let Some(bytes) = blobs.get(hash) else {
             return Ok(None);
         };

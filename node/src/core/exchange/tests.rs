@@ -17,6 +17,9 @@ fn hash(n: u8) -> Blake3 {
     Blake3::of(&[&[n]])
 }
 
+/// Of whom, from which group on, how many.
+type Asked = (NodeId, u64, u64);
+
 /// An exchange, and the peers that are connected.
 struct Fetching {
     exchange: Exchange,
@@ -50,7 +53,7 @@ impl Fetching {
     }
 
     /// What is asked of whom now: (peer, first, count).
-    fn asked(&mut self) -> (Vec<(NodeId, u64, u64)>, Vec<(RequestId, WantEnd)>) {
+    fn asked(&mut self) -> (Vec<Asked>, Vec<(RequestId, WantEnd)>) {
         let mut out = Vec::new();
         let peers = self.peers.clone();
         let ended = self

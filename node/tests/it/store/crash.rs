@@ -18,6 +18,7 @@ const FAULT_POINT: &str = "SKEP_FAULT_POINT";
 const SIGABRT: i32 = 6;
 
 /// One call that may be acknowledged.
+#[expect(clippy::large_enum_variant, reason = "a handful in a test")]
 enum Step {
     Persist(Change),
     Import(Vec<u8>),
