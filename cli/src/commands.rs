@@ -3,6 +3,7 @@
 //! A command takes a [`Session`], talks through its [`Ui`], and returns what it found out; it prints
 //! nothing. `key.rs` is the one to imitate.
 
+mod contents;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod get;

@@ -6,15 +6,15 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use skep_proto::control::{Release, Request, Response};
-use skep_proto::hash::{Blake3, Sha256};
+use skep_proto::hash::Sha256;
 use skep_proto::key::{Signature, Signatures};
 use skep_proto::package::dsse::{IN_TOTO, envelope, signers};
-use skep_proto::package::manifest::{self, File, FileKind, LIST_FILE_BYTES_MAX, Manifest};
+use skep_proto::package::manifest::{File, Manifest};
 use skep_proto::ticket::Ticket;
 
-use super::Session;
 use super::repo::follow;
 use super::trust::{believe_for, called, publisher_line, refused, release};
+use super::{Session, contents};
 use crate::args::get::Get;
 use crate::client::{Client, unexpected};
 use crate::error::{CliError, Exit, Hint, Result, quoted};
@@ -51,7 +51,7 @@ async fn get(args: &Get, session: &Session<'_>, client: &mut Client) -> Result<R
     }
     let bytes: u64 = found.files.iter().map(|file| file.size).sum();
     fetch(&release, bytes, session, client).await?;
-    let files = all_files(&found, client).await?;
+    let files = contents::checked_files(&found, client).await?;
     let target = write(&release, &files, &args.output, client).await?;
     admitted_still(&release, args, client).await?;
     let size: u64 = files.iter().map(|file| file.size).sum();
@@ -226,30 +226,13 @@ async fn fetch(
     Ok(())
 }
 
-/// The files of the manifest, and those that a tree lists.
-async fn all_files(manifest: &Manifest, client: &mut Client) -> Result<Vec<File>> {
-    let mut files = manifest.files.clone();
-    if let Some(tree) = manifest.file_of(FileKind::Tree) {
-        let mut bytes = Vec::new();
-        let mut blob = open(tree, client).await?.take(LIST_FILE_BYTES_MAX + 1);
-        blob.read_to_end(&mut bytes)
-            .map_err(|e| wrong(tree, Some(&e)))?;
-        if Blake3::of(&[&bytes]) != tree.blake3 {
-            return Err(wrong(tree, None));
-        }
-        files.retain(|file| file.kind != FileKind::Tree);
-        files.extend(manifest::read_tree(&bytes).map_err(|e| wrong(tree, Some(&e)))?);
-    }
-    Ok(files)
-}
-
-async fn open(file: &File, client: &mut Client) -> Result<fs::File> {
+pub(super) async fn open(file: &File, client: &mut Client) -> Result<fs::File> {
     let request = Request::OpenBlob { hash: file.blake3 };
     let (_, blob) = client.ask_for_file(request).await?;
     Ok(blob.into())
 }
 
-fn wrong(file: &File, cause: Option<&(dyn std::error::Error + 'static)>) -> CliError {
+pub(super) fn wrong(file: &File, cause: Option<&(dyn std::error::Error + 'static)>) -> CliError {
     let message = format!("`{}` is not what the manifest names", file.path);
     let error = CliError::new(Exit::Untrusted, message, Hint::new("skep doctor"));
     match cause {

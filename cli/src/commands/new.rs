@@ -17,9 +17,11 @@ use crate::report::{Report, Table};
 const TEMPLATE_LICENSE: &str = "GPL-2.0-only OR BSD-2-Clause";
 
 /// The hooks that have a template: the name, the section, the context type, what to return.
-const HOOKS: [(&str, &str, &str, &str); 4] = [
+const HOOKS: [(&str, &str, &str, &str); 6] = [
     ("xdp", "xdp", "struct xdp_md", "XDP_PASS"),
     ("tc", "tc", "struct __sk_buff", "TC_ACT_OK"),
+    // Headers before Linux 6.6 do not know TCX_NEXT: the next program decides.
+    ("tcx", "tcx/ingress", "struct __sk_buff", "-1"),
     ("kprobe", "kprobe/do_unlinkat", "void", "0"),
     (
         "tracepoint",
@@ -27,6 +29,16 @@ const HOOKS: [(&str, &str, &str, &str); 4] = [
         "void",
         "0",
     ),
+    // 0 allows.
+    ("lsm", "lsm/file_open", "void", "0"),
+];
+
+/// Names of packages that mean something else in C, the template's map among them.
+const C_WORDS: [&str; 38] = [
+    "asm", "auto", "bool", "break", "case", "char", "const", "continue", "default", "do", "double",
+    "else", "enum", "extern", "float", "for", "goto", "if", "inline", "int", "long", "register",
+    "restrict", "return", "runs", "short", "signed", "sizeof", "static", "struct", "switch",
+    "typedef", "typeof", "union", "unsigned", "void", "volatile", "while",
 ];
 
 pub(crate) fn run(args: &New, session: &Session<'_>) -> Result<Report> {
@@ -105,7 +117,7 @@ fn from_template(name: &Name, hook: &str, dir: &Path, session: &Session<'_>) -> 
             Hint::new(format!("one of: {}", known.join(", "))),
         ));
     };
-    let function = name.as_str().replace('-', "_");
+    let function = identifier(name);
     let object = format!("{function}.bpf.o");
     let fill = |template: &str| {
         template
@@ -118,6 +130,7 @@ fn from_template(name: &Name, hook: &str, dir: &Path, session: &Session<'_>) -> 
     let source = fill(include_str!("../../templates/program.bpf.c"));
     let makefile = fill(include_str!("../../templates/Makefile"));
     let readme = fill(include_str!("../../templates/README.md"));
+    let license = fill(include_str!("../../templates/LICENSE"));
     let text = for_new(name, TEMPLATE_LICENSE, "", &object, None);
     let source_file = format!("{function}.bpf.c");
     write_all(
@@ -127,6 +140,7 @@ fn from_template(name: &Name, hook: &str, dir: &Path, session: &Session<'_>) -> 
             (&source_file, source.as_bytes()),
             ("Makefile", makefile.as_bytes()),
             ("README.md", readme.as_bytes()),
+            ("LICENSE", license.as_bytes()),
         ],
     )?;
     session
@@ -136,6 +150,18 @@ fn from_template(name: &Name, hook: &str, dir: &Path, session: &Session<'_>) -> 
         .fact("package", name.as_str())
         .fact("license", TEMPLATE_LICENSE)
         .fact("hook", hook))
+}
+
+/// A name as C takes it for a function's.
+fn identifier(name: &Name) -> String {
+    let plain = name.as_str().replace('-', "_");
+    let is_c =
+        |word: &str| C_WORDS.contains(&word) || word.starts_with(|c: char| c.is_ascii_digit());
+    if is_c(&plain) {
+        format!("p_{plain}")
+    } else {
+        plain
+    }
 }
 
 /// Writes a new folder; nothing of it stays if something cannot be written.

@@ -3,4 +3,5 @@
 mod fixture;
 mod json;
 mod streams;
+mod templates;
 mod transcripts;

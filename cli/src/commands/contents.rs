@@ -1,0 +1,65 @@
+//! What is in a release: all its files, and objects that do what its manifest says.
+
+use std::io::Read as _;
+
+use skep_proto::ebpf;
+use skep_proto::hash::Blake3;
+use skep_proto::package::manifest::{File, FileKind, LIST_FILE_BYTES_MAX, Manifest};
+
+use super::get::{open, wrong};
+use crate::client::Client;
+use crate::error::Result;
+
+/// The files of the manifest, and those that a file of kind `tree` lists, once every object among
+/// them was found to do what the manifest says and nothing else.
+pub(super) async fn checked_files(manifest: &Manifest, client: &mut Client) -> Result<Vec<File>> {
+    let files = match list(manifest.file_of(FileKind::Tree), client).await? {
+        None => manifest.files.clone(),
+        Some((tree, bytes)) => manifest
+            .all_files(Some(&bytes))
+            .map_err(|e| wrong(tree, Some(&e)))?,
+    };
+    check_objects(manifest, &files, client).await?;
+    Ok(files)
+}
+
+/// A file that says something about the release, and its bytes.
+async fn list<'a>(
+    file: Option<&'a File>,
+    client: &mut Client,
+) -> Result<Option<(&'a File, Vec<u8>)>> {
+    match file {
+        Some(file) => Ok(Some((
+            file,
+            bytes_of(file, LIST_FILE_BYTES_MAX, client).await?,
+        ))),
+        None => Ok(None),
+    }
+}
+
+/// The bytes of a file of at most `max`, checked against the manifest.
+async fn bytes_of(file: &File, max: u64, client: &mut Client) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut blob = open(file, client).await?.take(max + 1);
+    blob.read_to_end(&mut bytes)
+        .map_err(|e| wrong(file, Some(&e)))?;
+    match Blake3::of(&[&bytes]) == file.blake3 {
+        true => Ok(bytes),
+        false => Err(wrong(file, None)),
+    }
+}
+
+async fn check_objects(manifest: &Manifest, files: &[File], client: &mut Client) -> Result<()> {
+    let written = list(manifest.file_of(FileKind::Facts), client).await?;
+    let (facts_file, written) = written.unzip();
+    for file in files.iter().filter(|file| file.kind == FileKind::Object) {
+        let facts = manifest.all_facts(written.as_deref());
+        let facts = facts.map_err(|e| wrong(facts_file.unwrap_or(file), Some(&e)))?;
+        let bytes = bytes_of(file, ebpf::OBJECT_BYTES_MAX as u64, client).await?;
+        let object = ebpf::read(&bytes).map_err(|e| wrong(file, Some(&e)))?;
+        facts
+            .check_object(&file.path, &object)
+            .map_err(|e| wrong(file, Some(&e)))?;
+    }
+    Ok(())
+}
