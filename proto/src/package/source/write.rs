@@ -89,7 +89,7 @@ fn edit(text: &str, line: &str) -> Option<String> {
         inside.is_some_and(|(name, _)| name.trim() == "package")
     };
     let start = lines.iter().position(is_ours)? + 1;
-    let end = lines.iter().skip(start).position(|line| is_table(line));
+    let end = lines.iter().skip(start).position(is_table);
     let end = end.map_or(lines.len(), |len| start + len);
     let table = lines.get(start..end)?;
     let key = |line: &&str| line.split('=').next().map(str::trim) == Some("repository");
