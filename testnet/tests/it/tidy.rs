@@ -130,7 +130,7 @@ fn only_the_ui_prints() {
 fn no_file_names_a_machine_or_a_registry() {
     // Written in pieces, so that this file does not name them.
     let words = [
-        ["/ho", "me/"].concat(),
+        ["/wo", "rk/"].concat(),
         ["/ro", "ot/"].concat(),
         ["crates", ".io"].concat(),
     ];
