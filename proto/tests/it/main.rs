@@ -8,6 +8,7 @@ mod checkpoint;
 mod ebpf;
 mod golden;
 mod key_files;
+mod manifest;
 mod merkle;
 mod outside;
 mod properties;
