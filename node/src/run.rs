@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::control::{self, Answers, Socket};
-use crate::core::Core;
+use crate::core::{Core, Input};
 use crate::driver::{Driver, Handle, Parts};
 use crate::snapshot::Snapshot;
 use crate::store::disk::Disk;
@@ -130,6 +130,9 @@ pub async fn start(config: Config) -> Result<Running, Error> {
     let (stop, stopped) = watch::channel(false);
     let mut tasks = vec![tokio::spawn(driver.run(stopped.clone()))];
     repos::configure(&handle, &config, followed).await;
+    // What was told is in the snapshot once the next question is answered: whoever connects to the
+    // control socket finds every repository there.
+    handle.ask(Input::Probed).await;
     let mut gateway = None;
     if let Some(address) = config.gateway {
         let (listener, bound) = gateway::bind(address)

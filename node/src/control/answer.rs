@@ -23,7 +23,7 @@ use crate::core::{Command, Holding, HoldingReason, Input, Reply, RequestId, Want
 use crate::driver::Handle;
 use crate::perform::InFlight;
 use crate::release::{self, Files};
-use crate::snapshot::{RepoSnapshot, Snapshot, facts, release_line};
+use crate::snapshot::{NotFound, RepoSnapshot, Snapshot, facts, release_line};
 use crate::store::Store;
 use crate::{net, repos};
 
@@ -207,7 +207,15 @@ impl Answers {
         let repo = repo_of(&snapshot, &reference.repo.to_string())?;
         let resolved = repo
             .resolve(&reference.name, reference.requirement.as_ref(), asked)
-            .map_err(|e| not_found(e.to_string()))?;
+            .map_err(|e| Refused {
+                hint: Some(match e {
+                    NotFound::Version { .. } => {
+                        format!("skep info {}/{}", reference.repo, reference.name)
+                    }
+                    _ => format!("skep repo show {}", reference.repo),
+                }),
+                ..not_found(e.to_string())
+            })?;
         let subject = &resolved.subject;
         let payload = self.payload(repo, &subject.name, &subject.version, subject.manifest)?;
         let view = repo
