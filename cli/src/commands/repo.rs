@@ -243,7 +243,7 @@ pub(crate) async fn follow(
         meet(&known, ticket, &repos)?;
         client.ask(Request::Reload).await?;
         sync(ticket, session, client).await?;
-        return Ok(known.alias);
+        return called(known.alias, alias, ticket, &repos, client).await;
     }
     let provisional = provisional(ticket)?;
     let file = RepoFile {
@@ -266,17 +266,44 @@ pub(crate) async fn follow(
         client.ask(Request::Reload).await?;
         return Err(error);
     }
-    if let Some(alias) = alias {
-        return Ok(alias.clone());
-    }
-    let repo = repo(&provisional.to_string(), client).await?;
+    called(first.clone(), alias, ticket, &repos, client).await
+}
+
+/// Gives a followed repository the alias that is wanted; one that only has its provisional alias,
+/// what it calls itself, as soon as that is known.
+async fn called(
+    current: Name,
+    wanted: Option<&Name>,
+    ticket: &Ticket,
+    repos: &Repos<'_>,
+    client: &mut Client,
+) -> Result<Name> {
     let taken: Vec<Name> = repos.list()?.into_iter().map(|f| f.alias).collect();
-    let alias = free_alias(&repo.name, &taken).unwrap_or_else(|| provisional.clone());
-    if alias != provisional {
-        repos.rename(&provisional, &alias)?;
-        client.ask(Request::Reload).await?;
+    let alias = match wanted {
+        Some(wanted) => wanted.clone(),
+        None if current == provisional(ticket)? => {
+            let itself = repo(current.as_str(), client).await?.name;
+            free_alias(&itself, &taken).unwrap_or_else(|| current.clone())
+        }
+        None => current.clone(),
+    };
+    if alias == current {
+        return Ok(current);
     }
+    if taken.contains(&alias) {
+        return Err(taken_alias(&alias));
+    }
+    repos.rename(&current, &alias)?;
+    client.ask(Request::Reload).await?;
     Ok(alias)
+}
+
+fn taken_alias(alias: &Name) -> CliError {
+    CliError::new(
+        Exit::Failed,
+        format!("you follow a repository `{alias}` already"),
+        Hint::new("another name for this one: --alias NAME"),
+    )
 }
 
 /// Adds the ticket's addresses to a repository that is followed already.
