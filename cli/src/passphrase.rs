@@ -55,10 +55,7 @@ impl Passphrase {
         Ok(Some(passphrase).filter(|p| !p.is_empty()))
     }
 
-    fn or_ask(
-        &self,
-        ask: impl FnOnce() -> Result<Zeroizing<String>>,
-    ) -> Result<Zeroizing<String>> {
+    fn or_ask(&self, ask: impl FnOnce() -> Result<Zeroizing<String>>) -> Result<Zeroizing<String>> {
         if let Some(known) = self.known.get() {
             return Ok(known.clone());
         }

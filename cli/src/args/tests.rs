@@ -68,17 +68,6 @@ fn the_examples_can_be_typed() {
     }
 }
 
-/// `$ NAME=value skep …` as `$ skep …`.
-fn without_variables(typed: &str) -> String {
-    let mut words: Vec<&str> = typed.split(' ').collect();
-    words.retain(|word| !word.split_once('=').is_some_and(|(name, _)| is_variable(name)));
-    words.join(" ")
-}
-
-fn is_variable(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_')
-}
-
 #[test]
 fn every_verb_has_a_transcript_with_an_error_in_it() {
     for verb in verbs() {
@@ -88,7 +77,6 @@ fn every_verb_has_a_transcript_with_an_error_in_it() {
         let transcript = crate_file(&file);
         let mut lines = transcript.lines().peekable();
         while let Some(typed) = lines.next() {
-            let typed = without_variables(typed);
             let rest = typed.strip_prefix(line.as_str());
             if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' ')) {
                 let status = lines.peek().and_then(|next| next.strip_prefix("? "));

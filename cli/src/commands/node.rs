@@ -33,6 +33,7 @@ pub(crate) async fn run(args: &Node, session: &Session<'_>) -> Result<Report> {
             let mut client = running(None, session).await?;
             let status = status(&mut client).await?;
             client.ask(Request::Stop).await?;
+            client.until_gone().await;
             Ok(Report::answer("node.stop").fact("pid", u64::from(status.pid)))
         }
     }

@@ -141,8 +141,7 @@ async fn publish(
 ) -> Result<Report> {
     // Problems of the package come before any question.
     let nowhere = RepoId::from_hash(Sha256::of(&[]));
-    let draft =
-        assemble(&package.source, &nowhere, &package.found).map_err(|p| problems(&p))?;
+    let draft = assemble(&package.source, &nowhere, &package.found).map_err(|p| problems(&p))?;
     let place = match place(package, args, session, client).await? {
         Where::In(place) => *place,
         Where::First(alias) if args.dry_run => return Ok(first_dry_run(&draft, &alias, session)),
@@ -265,11 +264,7 @@ async fn place(
 }
 
 /// The first time: a key and a repository of one's own, after a question.
-async fn first_place(
-    alias: &Name,
-    session: &Session<'_>,
-    client: &mut Client,
-) -> Result<Place> {
+async fn first_place(alias: &Name, session: &Session<'_>, client: &mut Client) -> Result<Place> {
     let has_key = !Keys::of(&session.home)
         .list()?
         .iter()

@@ -38,6 +38,14 @@ const LOOPBACK: &str = "listen = [\"127.0.0.1:0\"]\nmdns = false\ngateway = []\n
 pub(crate) struct Node(Option<Child>);
 
 impl Node {
+    /// Waits until the node has ended by itself, and gives its stdout.
+    pub(crate) fn stdout(mut self) -> String {
+        let child = self.0.take().expect("only this takes it");
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
     /// Sends a signal, and waits until the node has ended.
     pub(crate) fn end(mut self, signal: rustix::process::Signal) -> Output {
         let child = self.0.take().expect("only this takes it");
@@ -84,8 +92,13 @@ impl Fixture {
 
     /// Runs a node in the home `name`; it is ready when this returns.
     pub(crate) fn node(&self, name: &str) -> Node {
+        self.node_with(name, "")
+    }
+
+    /// [`Fixture::node`], with more flags.
+    pub(crate) fn node_with(&self, name: &str, flags: &str) -> Node {
         let child = self
-            .skep(&format!("node run --home {name}"))
+            .skep(&format!("node run --home {name} {flags}"))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -185,7 +198,11 @@ impl Fixture {
         package("unlicensed", "GPL-2.0-only OR", "GPL-2-ish OR");
         package("typo", "description", "descripton");
         package("text", "", "");
-        fs::copy(self.path().join("text.o"), self.path().join("text/drop.bpf.o")).expect("copied");
+        fs::copy(
+            self.path().join("text.o"),
+            self.path().join("text/drop.bpf.o"),
+        )
+        .expect("copied");
         package("linked", "", "");
         let link = self.path().join("linked/dropctl");
         fs::remove_file(&link).expect("there");

@@ -2,5 +2,6 @@
 
 mod fixture;
 mod json;
+mod nodes;
 mod streams;
 mod transcripts;

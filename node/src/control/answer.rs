@@ -59,6 +59,12 @@ impl Answers {
         if let Request::OpenBlob { hash } = request {
             return self.open_blob(hash, connection);
         }
+        if matches!(request, Request::Stop) {
+            // Said first: the process may be gone before anything else is.
+            let said = connection.send(&Response::Done, None);
+            self.stop.send_replace(true);
+            return said;
+        }
         let answered = self.answer_without_file(request, file, connection);
         let response = answered.unwrap_or_else(Response::Refused);
         connection.send(&response, None)
@@ -73,10 +79,6 @@ impl Answers {
         match request {
             Request::Status => Ok(self.status()),
             Request::Peers => Ok(self.peers()),
-            Request::Stop => {
-                self.stop.send_replace(true);
-                Ok(Response::Done)
-            }
             Request::Reload => self.reload(),
             Request::AwaitSync { repo } => self.await_sync(repo),
             Request::Repo { repo } => {
@@ -140,7 +142,7 @@ impl Answers {
                 addresses: self.addresses(),
             }),
             Request::Doctor => Ok(self.doctor()),
-            Request::OpenBlob { .. } => Err(failed("a file is asked for on its own")),
+            Request::Stop | Request::OpenBlob { .. } => Err(failed("this is asked for on its own")),
         }
     }
 
