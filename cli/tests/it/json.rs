@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
@@ -158,6 +159,10 @@ fn nodes_and_repositories() {
     check(&fixture, "repo.add", &line);
     let friend = fixture.node_with("friend", "--json");
     check(&fixture, "node.status", "node status --home friend");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while fixture.run("node peers").is_empty() {
+        assert!(Instant::now() < deadline, "the friend's node never came");
+    }
     check(&fixture, "node.peers", "node peers");
     check(&fixture, "repo.remove", "repo remove ana --home friend");
     check(&fixture, "node.stop", "node stop --home friend");
