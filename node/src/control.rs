@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use skep_proto::control::{Hello, VERSION};
 
@@ -24,12 +24,18 @@ const CONNECTIONS_MAX: usize = 32;
 
 /// A control socket that is served; it is gone when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Socket(PathBuf);
+pub(crate) struct Socket {
+    path: PathBuf,
+    closed: Arc<AtomicBool>,
+}
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // A socket that stays behind is replaced by the next node: nothing to do about a failure.
-        drop(std::fs::remove_file(&self.0));
+        self.closed.store(true, Ordering::Release);
+        // Wakes the thread that accepts, so that it ends and lets the store go. A socket that stays
+        // behind is replaced by the next node: nothing to do about a failure.
+        drop(UnixStream::connect(&self.path));
+        drop(std::fs::remove_file(&self.path));
     }
 }
 
@@ -41,15 +47,23 @@ pub(crate) fn listen(path: &Path, answers: Answers) -> io::Result<Socket> {
     }
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    let open = Arc::new(AtomicUsize::new(0));
+    let socket = Socket {
+        path: path.to_owned(),
+        closed: Arc::new(AtomicBool::new(false)),
+    };
+    let closed = Arc::clone(&socket.closed);
     std::thread::Builder::new()
         .name("control".into())
-        .spawn(move || accept(&listener, &Arc::new(answers), &open))?;
-    Ok(Socket(path.to_owned()))
+        .spawn(move || accept(&listener, &Arc::new(answers), &closed))?;
+    Ok(socket)
 }
 
-fn accept(listener: &UnixListener, answers: &Arc<Answers>, open: &Arc<AtomicUsize>) {
+fn accept(listener: &UnixListener, answers: &Arc<Answers>, closed: &AtomicBool) {
+    let open = Arc::new(AtomicUsize::new(0));
     for stream in listener.incoming() {
+        if closed.load(Ordering::Acquire) {
+            return;
+        }
         let Ok(stream) = stream else {
             continue;
         };
@@ -57,7 +71,7 @@ fn accept(listener: &UnixListener, answers: &Arc<Answers>, open: &Arc<AtomicUsiz
             continue;
         }
         open.fetch_add(1, Ordering::AcqRel);
-        let (answers, open) = (Arc::clone(answers), Arc::clone(open));
+        let (answers, open) = (Arc::clone(answers), Arc::clone(&open));
         let serving = std::thread::Builder::new().name("control-connection".into());
         let serve = move || {
             serve(stream, &answers);

@@ -14,7 +14,7 @@ mod serve;
 mod session;
 mod sync;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rand::SeedableRng as _;
@@ -65,6 +65,8 @@ pub struct Core {
     exchange: exchange::Exchange,
     peers: peers::Peers,
     awaiting_sync: Vec<(RequestId, RepoId, Time)>,
+    /// Topics of gossip that are subscribed to.
+    topics: BTreeSet<[u8; 32]>,
     read_only: Option<String>,
     next_round: Time,
     /// What readers see was changed since it was last shown.
@@ -88,6 +90,7 @@ impl Core {
             exchange: exchange::Exchange::default(),
             peers: peers::Peers::default(),
             awaiting_sync: Vec::new(),
+            topics: BTreeSet::new(),
             read_only: None,
             next_round: Time(ANTI_ENTROPY_MS),
             unseen: true,
@@ -150,6 +153,7 @@ impl Core {
     /// peers get work, and the next wake-up is asked for.
     fn settle(&mut self) {
         self.refresh_views();
+        self.refresh_topics();
         self.schedule_exchange();
         if std::mem::take(&mut self.unseen) {
             let snapshot = Arc::new(self.snapshot());
@@ -157,6 +161,19 @@ impl Core {
         }
         let wake = self.next_wake();
         self.out.push(Effect::WakeAt(wake));
+    }
+
+    /// Public repositories are gossiped; of one whose document is not here yet, nobody knows.
+    fn refresh_topics(&mut self) {
+        let public = self.repos.values().filter(|repo| repo.is_public());
+        let wanted: BTreeSet<[u8; 32]> = public.map(Repository::topic).collect();
+        for topic in wanted.difference(&self.topics) {
+            self.out.push(Effect::Subscribe { topic: *topic });
+        }
+        for topic in self.topics.difference(&wanted) {
+            self.out.push(Effect::Unsubscribe { topic: *topic });
+        }
+        self.topics = wanted;
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -194,13 +211,6 @@ impl Core {
             self.repos.insert(id, Repository::new(id, settings));
             let change = crate::store::Change::Follow { repo: id };
             self.out.push(Effect::Persist(change));
-        }
-        for repo in self.repos.values() {
-            let topic = repo.topic();
-            self.out.push(match repo.is_followed() {
-                true => Effect::Subscribe { topic },
-                false => Effect::Unsubscribe { topic },
-            });
         }
         self.unseen = true;
         self.dial_configured();

@@ -130,8 +130,7 @@ pub async fn start(config: Config) -> Result<Running, Error> {
     let (stop, stopped) = watch::channel(false);
     let mut tasks = vec![tokio::spawn(driver.run(stopped.clone()))];
     repos::configure(&handle, &config, followed).await;
-    // What was told is in the snapshot once the next question is answered: whoever connects to the
-    // control socket finds every repository there.
+    // Readers look at the snapshot: what is followed stands in it once the next input is answered.
     handle.ask(Input::Probed).await;
     let mut gateway = None;
     if let Some(address) = config.gateway {

@@ -115,6 +115,3 @@ impl RepoSnapshot {
             .map_or_else(|| self.id.to_string(), ToString::to_string)
     }
 }
-
-#[cfg(test)]
-mod tests;

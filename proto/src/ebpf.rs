@@ -13,7 +13,11 @@ mod kind;
 mod maps;
 mod programs;
 
-pub use kind::{Endian, Kind, MapType, ProgramType, kind_of_hook, kind_of_section};
+pub use kind::{
+    Direction, Endian, Kind, MapType, ProgramType, hooks, kind_of_hook, kind_of_section,
+};
+
+use std::collections::BTreeSet;
 
 use crate::fault::Fault;
 
@@ -42,6 +46,8 @@ pub const BTF_TYPES_MAX: usize = 262_144;
 pub const BTF_DEPTH_MAX: usize = 32;
 /// Most different BPF helpers that one object calls: the kernel has 211 and adds no more.
 pub const HELPERS_MAX: usize = 512;
+/// Most names that an object leaves to the kernel: the largest known objects have a few dozen.
+pub const EXTERNS_MAX: usize = 256;
 
 /// What an object says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +61,8 @@ pub struct Object {
     pub maps: Vec<Map>,
     /// Numbers of the BPF helpers (`enum bpf_func_id`) that its code calls, sorted, each once.
     pub helpers: Vec<u32>,
+    /// Kernel functions, variables and options that it names and does not define, sorted.
+    pub externs: Vec<String>,
     pub has_btf: bool,
     pub has_btf_ext: bool,
     /// How many places a loader adapts to the kernel's types.
@@ -164,6 +172,7 @@ pub fn read(bytes: &[u8]) -> Result<Object, Error> {
         programs: programs::read(&file)?,
         maps: maps::read(&file, btf.as_ref())?,
         helpers: programs::helpers(&file)?,
+        externs: externs(&file)?,
         has_btf: btf.is_some(),
         has_btf_ext: ext.is_some(),
         core_relocations,
@@ -177,4 +186,24 @@ fn license(file: &elf::File<'_>) -> Result<Option<String>, Error> {
     elf::text(section.data, 0, LICENSE_LEN_MAX)
         .map(Some)
         .ok_or(Error::Malformed("a license that is no short line of text"))
+}
+
+fn externs(file: &elf::File<'_>) -> Result<Vec<String>, Error> {
+    let mut names = BTreeSet::new();
+    for symbol in file.symbols.iter().filter(|symbol| symbol.is_undefined) {
+        let name = symbol
+            .name(NAME_LEN_MAX)
+            .ok_or(Error::Malformed("a symbol whose name is no short line"))?;
+        // The first symbol of every table has no name and no place.
+        if !name.is_empty() {
+            names.insert(name);
+        }
+        if names.len() > EXTERNS_MAX {
+            return Err(Error::TooMany {
+                what: "undefined symbols",
+                max: EXTERNS_MAX,
+            });
+        }
+    }
+    Ok(names.into_iter().collect())
 }

@@ -256,7 +256,7 @@ impl Stage<'_> {
         let file = fs::File::create(&log).map_err(|e| CliError::io("write", &log, &e))?;
         let mut command = self.command(who);
         command
-            .args(["node", "run"])
+            .args(["node", "run", "-v"])
             .stdout(Stdio::null())
             .stderr(file);
         let child = command.spawn().map_err(|e| could_not("start a node", &e))?;

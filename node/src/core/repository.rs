@@ -13,7 +13,7 @@ use skep_proto::log::tree;
 use skep_proto::name::{Name, Version};
 use skep_proto::repo::chain::Chain;
 use skep_proto::repo::fact::LogFacts;
-use skep_proto::repo::root::{Pin, SignedRoot};
+use skep_proto::repo::root::{Pin, SignedRoot, Visibility};
 use skep_proto::repo::sequence::LogUse;
 use skep_proto::repo::view::View;
 use skep_proto::sync::trie::{Frontier, Part, Prefix, Trie};
@@ -154,6 +154,21 @@ impl Repository {
 
     pub(super) fn is_followed(&self) -> bool {
         self.settings.is_some()
+    }
+
+    /// Whether peers are told that it is followed, and served: members-only repositories are
+    /// neither until their members can be told from others.
+    pub(super) fn is_shared(&self) -> bool {
+        let members = self
+            .chain
+            .latest()
+            .is_some_and(|link| link.document.visibility == Visibility::Members);
+        self.is_followed() && !members
+    }
+
+    /// Whether everybody may read it, by a document that is here.
+    pub(super) fn is_public(&self) -> bool {
+        self.is_shared() && self.chain.latest().is_some()
     }
 
     /// Topic of this repository's checkpoints.
@@ -622,7 +637,10 @@ impl Repository {
         let file = self.settings.as_ref().map(|(_, file)| file);
         let everything = file.is_some_and(|file| file.share == Some(Share::Everything));
         let holdings = self.holdings.values();
-        let offered = holdings.filter(|h| everything || h.why != HoldingReason::Used);
+        let shared = self.is_shared();
+        let offered = holdings
+            .filter(|h| everything || h.why != HoldingReason::Used)
+            .filter(|_| shared);
         let blobs = offered.flat_map(|holding| holding.blobs.iter().map(|(hash, _)| *hash));
         self.offered = Arc::new(blobs.collect());
     }

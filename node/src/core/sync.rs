@@ -22,7 +22,7 @@ use skep_proto::sync::wire::{
 use super::Core;
 use super::effect::{Effect, Event, Reply, Verdict};
 use super::input::{GossipId, RequestId, SessionId};
-use super::repository::{Contradiction, Standing};
+use super::repository::{Contradiction, Repository, Standing};
 use super::session::{ASKED_MAX, Asked, Session, Walk};
 
 impl Core {
@@ -143,7 +143,7 @@ impl Core {
         let mut tags: Vec<Tag> = self
             .repos
             .values()
-            .filter(|repo| repo.is_followed())
+            .filter(|repo| repo.is_shared())
             .take(TAGS_MAX)
             .filter_map(|repo| self.tag_of(open, &repo.id, role))
             .collect();
@@ -179,7 +179,7 @@ impl Core {
         let shared = self
             .repos
             .values()
-            .filter(|repo| repo.is_followed())
+            .filter(|repo| repo.is_shared())
             .filter(|repo| {
                 self.tag_of(open, &repo.id, role)
                     .is_some_and(|tag| theirs.contains(&tag))
@@ -338,6 +338,11 @@ impl Core {
         let changes = repo.accept_roots(documents);
         let (news, version) = (!changes.is_empty(), repo.version());
         self.out.extend(changes.into_iter().map(Effect::Persist));
+        if !self.repos.get(&id).is_some_and(Repository::is_shared) {
+            for session in self.sessions.values_mut() {
+                session.shared.remove(&id);
+            }
+        }
         if version > before {
             self.tell(Event::RootAccepted { repo: id, version });
             self.walk_all(&id);
@@ -720,7 +725,7 @@ impl Core {
     /// Gossips what may be gossiped now: of each log at most once a second, the newest.
     pub(super) fn gossip_due(&mut self) {
         let now = self.now;
-        for repo in self.repos.values_mut() {
+        for repo in self.repos.values_mut().filter(|repo| repo.is_public()) {
             let topic = repo.topic();
             for checkpoint in repo.take_gossip(now) {
                 let data = checkpoint.to_bytes();

@@ -1,1 +1,408 @@
+//! Inputs in, effects out: no mocks, no sockets.
 
+use skep_proto::hash::Sha256;
+use skep_proto::key::{Key, SigningKey};
+use skep_proto::log::entry::{Body, Entry, Grant, HandleOperation, Publish, Role, handle_message};
+use skep_proto::log::tip::Tip;
+use skep_proto::repo::root::{self, RootDocument, RootKeys, SignedRoot, Visibility};
+use skep_proto::sync::wire::{Message, Refusal, Request};
+use skep_proto::trust::file::{Pin, RepoFile};
+
+use super::*;
+use crate::store::Change;
+
+fn signing(n: u8) -> SigningKey {
+    SigningKey::from_seed(&[n; 32])
+}
+
+fn node(n: u8) -> NodeId {
+    NodeId::from_key(signing(n).key())
+}
+
+/// A repository with a registrar, one handle that owns `drop`, and its first release.
+struct Made {
+    id: RepoId,
+    root: SignedRoot,
+    registrar: Tip,
+    publisher: Tip,
+}
+
+fn made() -> Made {
+    made_for(Visibility::Public)
+}
+
+fn made_for(visibility: Visibility) -> Made {
+    let (root_key, registrar_key, publisher_key) = (signing(1), signing(2), signing(3));
+    let keys = RootKeys {
+        keys: vec![root_key.key()],
+        threshold: 1,
+    };
+    let document = RootDocument::first("ana", keys, registrar_key.key(), visibility);
+    let payload = document.to_payload().expect("a document");
+    let id = root::repo_id(&payload);
+    let message = root::message(&payload);
+    let signatures = [&root_key, &registrar_key].map(|key| (key.key(), key.sign(&message)));
+    let mut operation = HandleOperation {
+        prev: None,
+        label: "ana".parse().expect("a name"),
+        publish_threshold: 1,
+        change_threshold: 1,
+        keys: vec![publisher_key.key()],
+        receive: vec![],
+        drop: vec![],
+        about: String::new(),
+        signatures: vec![],
+    };
+    let message = handle_message(&id, &operation);
+    operation.signatures = vec![(publisher_key.key(), publisher_key.sign(&message))];
+    let handle = skep_proto::id::HandleId::from_bytes(*operation.hash(&id).as_bytes());
+    let grant = Grant {
+        handle,
+        role: Role::Publisher,
+        names: vec!["drop".parse().expect("a name")],
+    };
+    let release = Publish {
+        name: "drop".parse().expect("a name"),
+        version: "1.0.0".parse().expect("a version"),
+        payload: b"{}".to_vec(),
+        signatures: vec![(publisher_key.key(), publisher_key.sign(b"{}"))],
+    };
+    let said = |key: &SigningKey, bodies: Vec<Body>| {
+        let entries = bodies.into_iter().map(|body| {
+            let entry = Entry {
+                claimed_at: 0,
+                body,
+            };
+            entry.encode().expect("an entry")
+        });
+        let mut tip = Tip::new(id, key.key());
+        tip.append(key, entries.collect()).expect("signed");
+        tip
+    };
+    let operations = vec![Body::Handle(Box::new(operation)), Body::Grant(grant)];
+    Made {
+        id,
+        root: SignedRoot {
+            payload,
+            signatures: signatures.to_vec(),
+        },
+        registrar: said(&registrar_key, operations),
+        publisher: said(&publisher_key, vec![Body::Hello, Body::Publish(release)]),
+    }
+}
+
+impl Made {
+    fn configured(&self) -> Input {
+        let file = RepoFile {
+            id: self.id,
+            root: Pin {
+                version: 1,
+                sha256: Sha256::of(&[&self.root.payload]),
+            },
+            peers: vec![],
+            keep: None,
+            share: None,
+            trust: vec![],
+        };
+        Input::Configured {
+            repos: vec![("ana".parse().expect("a name"), file)],
+        }
+    }
+
+    fn append(&self, tip: &Tip) -> Command {
+        Command::Append {
+            repo: self.id,
+            key: *tip.key(),
+            entries: tip.pending().to_vec(),
+            checkpoint: tip.checkpoint().expect("signed").clone(),
+        }
+    }
+
+    fn put_root(&self) -> Command {
+        Command::PutRoot {
+            repo: self.id,
+            root: self.root.clone(),
+        }
+    }
+}
+
+/// A core, and the number of its next request.
+struct Host {
+    core: Core,
+    next: u64,
+}
+
+impl Host {
+    fn new(n: u8, made: &Made) -> Self {
+        let mut core = Core::new(node(n), [n; 32], vec![]);
+        core.handle(Time(0), made.configured());
+        Self { core, next: 0 }
+    }
+
+    /// A host that has everything.
+    fn author(n: u8, made: &Made) -> Self {
+        let mut host = Self::new(n, made);
+        for command in [
+            made.put_root(),
+            made.append(&made.registrar),
+            made.append(&made.publisher),
+        ] {
+            assert_eq!(host.command(command).1, Reply::Done);
+        }
+        host
+    }
+
+    fn command(&mut self, command: Command) -> (Vec<Effect>, Reply) {
+        self.next += 1;
+        let id = RequestId(self.next);
+        let effects = self.core.handle(Time(0), Input::Command(id, command));
+        let reply = effects.iter().find_map(|effect| match effect {
+            Effect::Reply(to, reply) if *to == id => Some(reply.clone()),
+            _ => None,
+        });
+        (effects, reply.expect("an answer at once"))
+    }
+
+    fn view_hash(&self, made: &Made) -> Option<Sha256> {
+        self.core
+            .repos
+            .get(&made.id)
+            .and_then(Repository::view_hash)
+    }
+
+    fn listed(&self, made: &Made) -> bool {
+        let snapshot = self.core.snapshot();
+        let id = skep_proto::name::RepoRef::Id(made.id);
+        let packages = snapshot.repo(&id).map(|repo| repo.packages());
+        packages.is_some_and(|p| {
+            p.iter()
+                .any(|p| p.releases.iter().any(|r| r.state == "listed"))
+        })
+    }
+}
+
+const SESSION: SessionId = SessionId(1);
+
+fn connect(host: &mut Host, peer: u8, opener: bool) -> Vec<Effect> {
+    let input = Input::Connected {
+        session: SESSION,
+        peer: node(peer),
+        opener,
+        nonce: [peer; 32],
+    };
+    host.core.handle(Time(0), input)
+}
+
+/// Carries messages between two connected hosts until both are silent; gives how many there were.
+fn converse(a: &mut Host, b: &mut Host, made: &Made) -> usize {
+    let mut queue: Vec<(bool, Effect)> = Vec::new();
+    let said = |to_b, effects: Vec<Effect>| effects.into_iter().map(move |e| (to_b, e));
+    queue.extend(said(true, connect(a, 20, true)));
+    queue.extend(said(false, connect(b, 10, false)));
+    let mut count = 0;
+    while !queue.is_empty() {
+        let (to_b, effect) = queue.remove(0);
+        let frame = match effect {
+            Effect::Send { message, .. } => message.encode(),
+            Effect::SendEntries {
+                request,
+                key,
+                from,
+                to,
+                proof,
+                ..
+            } => {
+                let tip = [&made.registrar, &made.publisher]
+                    .into_iter()
+                    .find(|t| *t.key() == key);
+                let all = tip.expect("one of the logs").pending();
+                let range =
+                    usize::try_from(from).expect("small")..usize::try_from(to).expect("small");
+                let answer = skep_proto::sync::wire::Answer::Get {
+                    entries: all[range].to_vec(),
+                    proof,
+                };
+                let id = request;
+                Message::Answer { id, answer }.encode()
+            }
+            Effect::Disconnect { .. } => panic!("honest hosts stay connected"),
+            _ => continue,
+        };
+        count += 1;
+        let heard = Input::Heard {
+            session: SESSION,
+            frame,
+        };
+        let host = if to_b { &mut *b } else { &mut *a };
+        let answers = host.core.handle(Time(0), heard);
+        queue.extend(said(!to_b, answers));
+    }
+    count
+}
+
+#[test]
+fn what_one_has_the_other_has_after_one_conversation() {
+    let made = made();
+    let (mut a, mut b) = (Host::author(10, &made), Host::new(20, &made));
+    assert!(a.listed(&made) && !b.listed(&made));
+    let messages = converse(&mut a, &mut b, &made);
+    assert!(b.listed(&made));
+    assert_eq!(a.view_hash(&made), b.view_hash(&made));
+    assert!(messages < 40, "{messages} messages for four entries");
+}
+
+#[test]
+fn a_write_comes_before_whatever_follows_from_it() {
+    let made = made();
+    let mut host = Host::new(10, &made);
+    host.command(made.put_root());
+    let (effects, _) = host.command(made.append(&made.registrar));
+    let at = |is: &dyn Fn(&Effect) -> bool| effects.iter().position(is).expect("an effect");
+    let persist = at(&|e| matches!(e, Effect::Persist(Change::Append { .. })));
+    assert!(persist < at(&|e| matches!(e, Effect::Gossip { .. })));
+    assert!(persist < at(&|e| matches!(e, Effect::Reply(..))));
+    assert!(persist < at(&|e| matches!(e, Effect::Show(_))));
+}
+
+#[test]
+fn an_append_that_does_not_continue_the_log_is_told_its_size() {
+    let made = made();
+    let mut host = Host::author(10, &made);
+    let key = signing(2);
+    let mut other = Tip::new(made.id, key.key());
+    let hello = Entry {
+        claimed_at: 1,
+        body: Body::Hello,
+    };
+    other
+        .append(&key, vec![hello.encode().expect("an entry")])
+        .expect("signed");
+    assert_eq!(host.command(made.append(&other)).1, Reply::Size(2));
+    assert_eq!(
+        host.command(made.append(&made.registrar)).1,
+        Reply::Done,
+        "the same again"
+    );
+}
+
+#[test]
+fn a_log_that_nobody_admitted_is_refused() {
+    let made = made();
+    let mut host = Host::author(10, &made);
+    let stranger = signing(9);
+    let mut tip = Tip::new(made.id, stranger.key());
+    let hello = Entry {
+        claimed_at: 0,
+        body: Body::Hello,
+    };
+    tip.append(&stranger, vec![hello.encode().expect("an entry")])
+        .expect("signed");
+    assert!(matches!(
+        host.command(made.append(&tip)).1,
+        Reply::Refused(_)
+    ));
+}
+
+/// A frame from a peer, and whether the peer is banned for it.
+fn is_banned_for(frame: Vec<u8>) -> bool {
+    let made = made();
+    let mut host = Host::author(10, &made);
+    connect(&mut host, 20, true);
+    let heard = Input::Heard {
+        session: SESSION,
+        frame,
+    };
+    let effects = host.core.handle(Time(0), heard);
+    effects
+        .iter()
+        .any(|e| matches!(e, Effect::Disconnect { ban_s: Some(_), .. }))
+}
+
+#[test]
+fn nonsense_costs_a_peer_its_connection() {
+    assert!(is_banned_for(vec![]));
+    assert!(is_banned_for(vec![77, 0x80]));
+    assert!(is_banned_for(b"GET / HTTP/1.1".to_vec()));
+    let unasked = Message::Answer {
+        id: 99,
+        answer: skep_proto::sync::wire::Answer::Tags(vec![]),
+    };
+    assert!(is_banned_for(unasked.encode()));
+}
+
+#[test]
+fn what_is_not_shared_is_not_found() {
+    let made = made();
+    let mut host = Host::author(10, &made);
+    connect(&mut host, 20, false);
+    let request = Request::Get {
+        repo: made.id,
+        key: Key::ed25519(&[7; 32]),
+        from: 0,
+        to: 1,
+        size: 1,
+        root: Sha256::of(&[]),
+    };
+    let roots = Request::Roots {
+        repo: made.id,
+        have: 0,
+    };
+    for request in [request, roots] {
+        let frame = Message::Request { id: 5, request }.encode();
+        let heard = Input::Heard {
+            session: SESSION,
+            frame,
+        };
+        let effects = host.core.handle(Time(0), heard);
+        let refused = effects.iter().any(|effect| {
+            let Effect::Send { message, .. } = effect else {
+                return false;
+            };
+            let refusal = Refusal::NotFound;
+            *message
+                == Message::Refusal {
+                    id: Some(5),
+                    refusal,
+                }
+        });
+        assert!(refused);
+    }
+}
+
+#[test]
+fn a_members_only_repository_is_neither_told_of_nor_served() {
+    let made = made_for(Visibility::Members);
+    let (mut a, mut b) = (Host::author(10, &made), Host::author(20, &made));
+    converse(&mut a, &mut b, &made);
+    let shares = |host: &Host| host.core.sessions.values().any(|s| !s.shared.is_empty());
+    assert!(!shares(&a) && !shares(&b));
+    let (effects, _) = a.command(made.put_root());
+    assert!(
+        !effects
+            .iter()
+            .any(|e| matches!(e, Effect::Subscribe { .. } | Effect::Gossip { .. }))
+    );
+}
+
+#[test]
+fn after_a_failed_write_nothing_new_is_taken() {
+    let made = made();
+    let mut host = Host::new(10, &made);
+    host.command(made.put_root());
+    let why = "no space left".to_owned();
+    host.core.handle(Time(0), Input::PersistFailed { why });
+    let (_, reply) = host.command(made.append(&made.registrar));
+    assert!(matches!(reply, Reply::Refused(why) if why.contains("no space left")));
+}
+
+#[test]
+fn a_request_that_is_not_answered_ends_the_session() {
+    let made = made();
+    let mut host = Host::author(10, &made);
+    connect(&mut host, 20, true);
+    let early = host.core.handle(Time(19_999), Input::Woken);
+    assert!(!early.iter().any(|e| matches!(e, Effect::Disconnect { .. })));
+    let late = host.core.handle(Time(20_000), Input::Woken);
+    let ended = |e: &Effect| matches!(e, Effect::Disconnect { ban_s: None, .. });
+    assert!(late.iter().any(ended), "slow is not dishonest");
+}

@@ -192,8 +192,11 @@ impl Actor {
 
     fn dial(&mut self, node: NodeId, addresses: Vec<String>) {
         let peer = address::peer_of(&node);
-        let session = self.peers.peer(&peer).map(|peer| peer.session);
-        if matches!(session, Some(Session::Open(..) | Session::Opening(_))) {
+        if let Some(known) = self.peers.peer(&peer) {
+            let open = matches!(known.session, Session::Open(id, _) if self.sessions.is_open(id));
+            if !open {
+                known.again = Some(addresses);
+            }
             return;
         }
         let begun = if node == self.me {
@@ -245,8 +248,11 @@ impl Actor {
     }
 
     fn dial_failed(&mut self, peer: &PeerId, why: String) {
-        // The peer may have come by itself meanwhile.
-        if self.peers.peer(peer).is_some() {
+        // The peer may have come by itself meanwhile; what becomes of that is what counts.
+        if let Some(known) = self.peers.peer(peer) {
+            if known.session == Session::None {
+                known.owed = Some(why);
+            }
             return;
         }
         if let Some(peer) = address::node_of(peer) {
@@ -355,6 +361,7 @@ impl Actor {
         };
         let (id, inbox) = self.sessions.open(&self.limits);
         known.session = Session::Open(id, on);
+        known.again = None;
         let setup = Setup {
             id,
             peer: known.node,
@@ -363,6 +370,7 @@ impl Actor {
             opener,
             stream,
             inbox,
+            registry: self.sessions.clone(),
             events: self.events.clone(),
             limits: self.limits.clone(),
         };
@@ -444,11 +452,11 @@ impl Actor {
         };
         self.gossip.forget(peer);
         self.fetching.forget(&gone.node);
-        if let Some(why) = gone.owed {
-            self.tell(Event::DialFailed {
-                peer: gone.node,
-                why,
-            });
+        let peer = gone.node;
+        match (gone.again, gone.owed) {
+            (Some(addresses), _) => self.dial(peer, addresses),
+            (None, Some(why)) => self.tell(Event::DialFailed { peer, why }),
+            (None, None) => {}
         }
     }
 

@@ -39,6 +39,8 @@ pub(super) struct Peer {
     /// The driver dialed this peer and has heard neither of a session nor of a failure. Holds why
     /// there is no session yet.
     pub(super) owed: Option<String>,
+    /// The driver dialed this peer while a session was ending: where, when all of it has ended.
+    pub(super) again: Option<Vec<String>>,
 }
 
 impl Peer {
@@ -49,6 +51,7 @@ impl Peer {
             session: Session::None,
             serving: 0,
             owed: None,
+            again: None,
         }
     }
 

@@ -128,6 +128,11 @@ impl Registry {
         }
     }
 
+    /// Whether a session takes frames.
+    pub(super) fn is_open(&self, session: SessionId) -> bool {
+        self.lock().outboxes.contains_key(&session)
+    }
+
     /// Takes no more frames; the task ends when it has sent what is queued.
     pub(super) fn close(&self, session: SessionId) {
         drop(self.lock().outboxes.remove(&session));
@@ -165,6 +170,7 @@ pub(super) struct Setup<S> {
     pub(super) opener: bool,
     pub(super) stream: S,
     pub(super) inbox: Inbox,
+    pub(super) registry: Registry,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) limits: Limits,
 }
@@ -200,10 +206,15 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(mut setup: Setup<S>) 
         &limits,
     );
     let (why, what) = tokio::select! {
+        // Why it is to end comes first: the queue is closed by the same stroke.
+        biased;
+        why = asked_to_end(setup.inbox.end) => (why, None),
         ended = reading => ended,
         why = writing => (why, None),
-        why = asked_to_end(setup.inbox.end) => (why, None),
     };
+    // Before the driver hears of the end: if it dials at once, there is no session to stand in
+    // the way.
+    setup.registry.close(session);
     if let Some(what) = what {
         let peer = setup.peer;
         events.send(Event::Misbehaved { peer, what }).await.ok();

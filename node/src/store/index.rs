@@ -9,6 +9,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use skep_proto::hash::Sha256;
 
@@ -22,6 +23,9 @@ const CACHE_BYTES: u64 = 8 << 20;
 const ROWS: u8 = 1;
 /// Longest value in bytes: sled puts larger ones into files that it never removes.
 pub(super) const VALUE_BYTES_MAX: usize = 65_536;
+/// How often and how long a lock that is let go is waited for: a second in all.
+const LOCK_TRIES_MAX: u32 = 50;
+const LOCK_AGAIN: Duration = Duration::from_millis(20);
 const FOLDER: &str = "index";
 const ASIDE: &str = "index.broken-";
 /// The row that says whose index this is. No other key is empty.
@@ -131,7 +135,7 @@ impl Index {
         let config = sled::Config::new()
             .path(&folder)
             .cache_capacity(CACHE_BYTES);
-        let db = guard(|| config.open())?;
+        let db = open_when_free(&config)?;
         let marker = guard(|| db.get(MARKER))?;
         match marker {
             Some(marker) if marker == self.marker => Ok(db),
@@ -195,6 +199,21 @@ fn guard<T>(f: impl FnOnce() -> sled::Result<T>) -> Result<T, String> {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("sled panicked".into()),
+    }
+}
+
+/// Opens the folder. Its lock may be held for a moment by a process that was forked from this one
+/// and has not yet begun its own program; the store's own lock says that nobody else has it.
+fn open_when_free(config: &sled::Config) -> Result<sled::Db, String> {
+    let mut tries = 0;
+    loop {
+        match guard(|| config.open()) {
+            Err(why) if why.contains("could not acquire lock") && tries < LOCK_TRIES_MAX => {
+                tries += 1;
+                std::thread::sleep(LOCK_AGAIN);
+            }
+            opened => return opened,
+        }
     }
 }
 

@@ -1,3 +1,4 @@
 //! Integration tests of the node: the store's contract, the network on loopback.
 
+mod net;
 mod store;

@@ -35,6 +35,8 @@ pub(super) struct Symbol<'a> {
     pub(super) size: u64,
     pub(super) is_function: bool,
     pub(super) is_label: bool,
+    /// Named here, defined elsewhere: by the kernel.
+    pub(super) is_undefined: bool,
 }
 
 impl<'a> File<'a> {
@@ -156,6 +158,7 @@ fn symbols<'a>(
         size: symbol.st_size(endian),
         is_function: symbol.st_type() == elf::STT_FUNC,
         is_label: symbol.st_type() == elf::STT_SECTION,
+        is_undefined: symbol.is_undefined(endian),
     });
     Ok(symbols.collect())
 }

@@ -197,8 +197,10 @@ kernel_number! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kind {
     pub program_type: ProgramType,
-    /// Where it attaches, as the section's name up to its target says it (`kprobe`, `tcx/ingress`).
+    /// Where it attaches, under the one name that all aliases share (`tracepoint` for `tp`).
     pub hook: &'static str,
+    /// Where the section's name tells it (`tcx/ingress`).
+    pub direction: Option<Direction>,
     /// What stands after the hook: a function, a tracepoint, a path; `None` where nothing does.
     pub target: Option<String>,
     /// `enum bpf_attach_type` without its prefix, in lower case, where the hook fixes one.
@@ -209,6 +211,35 @@ pub struct Kind {
     pub frags: bool,
     /// False for a section that begins with `?`: loaders leave it out unless told otherwise.
     pub autoload: bool,
+}
+
+/// Of packets, seen from the interface or the group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    Ingress,
+    Egress,
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ingress => "ingress",
+            Self::Egress => "egress",
+        })
+    }
+}
+
+impl std::str::FromStr for Direction {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "ingress" => Ok(Self::Ingress),
+            "egress" => Ok(Self::Egress),
+            _ => Err("expected `ingress` or `egress`".to_owned()),
+        }
+    }
 }
 
 /// A line of the table: what the section begins with, whether a target may follow, what it is.
@@ -341,7 +372,11 @@ pub fn kind_of_section(section: &str) -> Option<Kind> {
         };
         Some(Kind {
             program_type: rule.2,
-            hook: rule.0,
+            hook: rule.hook(),
+            direction: rule
+                .0
+                .rsplit_once('/')
+                .and_then(|(_, end)| end.parse().ok()),
             target,
             attach_type: rule.3,
             sleepable: rule.0.ends_with(".s"),
@@ -351,9 +386,40 @@ pub fn kind_of_section(section: &str) -> Option<Kind> {
     })
 }
 
-/// The kind of a hook that a person named: one of the section names above, without a target.
+impl Rule {
+    /// The section's name without what only says how: `.s`, `.multi`, `/ingress`.
+    fn hook(&self) -> &'static str {
+        match self.0 {
+            "tp" => "tracepoint",
+            "raw_tp" | "raw_tp.w" => "raw_tracepoint",
+            "classifier" => "tc",
+            name if name.starts_with("cgroup/") => name,
+            name => name.split(['/', '.']).next().unwrap_or(name),
+        }
+    }
+}
+
+/// The kind of a hook that a person named: by a section's name without a target, or by what
+/// [`Kind::hook`] says.
 pub fn kind_of_hook(hook: &str) -> Option<Kind> {
-    kind_of_section(hook).filter(|kind| kind.target.is_none() && kind.autoload)
+    let by_name = RULES.iter().find(|rule| rule.0 == hook);
+    let rule = by_name.or_else(|| RULES.iter().find(|rule| rule.hook() == hook))?;
+    let kind = kind_of_section(rule.0)?;
+    Some(match by_name {
+        Some(_) => kind,
+        // One of several ways: which of them was not said.
+        None => Kind {
+            direction: None,
+            attach_type: None,
+            ..kind
+        },
+    })
+}
+
+/// Every name that [`Kind::hook`] can have.
+pub fn hooks() -> impl Iterator<Item = &'static str> {
+    let names: std::collections::BTreeSet<_> = RULES.iter().map(Rule::hook).collect();
+    names.into_iter()
 }
 
 #[cfg(test)]
@@ -370,7 +436,25 @@ mod tests {
         assert_eq!(kind.attach_type, Some("xdp_devmap"));
         assert!(kind.frags && kind.autoload);
         let kind = kind_of_section("tp").expect("known");
-        assert_eq!((kind.hook, kind.target), ("tp", None));
+        assert_eq!((kind.hook, kind.target), ("tracepoint", None));
+        let kind = kind_of_section("tcx/egress").expect("known");
+        assert_eq!(
+            (kind.hook, kind.direction),
+            ("tcx", Some(Direction::Egress))
+        );
+    }
+
+    #[test]
+    fn a_hook_is_found_by_every_name_it_has() {
+        let direction = |hook| kind_of_hook(hook).expect("known").direction;
+        assert_eq!(direction("tcx"), None);
+        assert_eq!(direction("tcx/ingress"), Some(Direction::Ingress));
+        for hook in hooks() {
+            assert_eq!(kind_of_hook(hook).map(|kind| kind.hook), Some(hook));
+        }
+        assert_eq!(kind_of_hook("classifier").map(|kind| kind.hook), Some("tc"));
+        assert_eq!(kind_of_hook("kprobe/do_unlinkat"), None);
+        assert_eq!(kind_of_hook(""), None);
     }
 
     #[test]
@@ -391,7 +475,13 @@ mod tests {
     #[test]
     fn every_rule_finds_itself() {
         for rule in RULES {
-            assert_eq!(kind_of_section(rule.0).map(|kind| kind.hook), Some(rule.0));
+            let found = kind_of_section(rule.0).expect("known");
+            assert_eq!(
+                (found.program_type, found.attach_type),
+                (rule.2, rule.3),
+                "{}",
+                rule.0
+            );
         }
     }
 

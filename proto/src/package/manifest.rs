@@ -5,23 +5,27 @@
 //! that the view lists and [`Manifest::check_binding`] has said that it is of the repository, name
 //! and version under which it stands; both are asked before every use.
 
+mod facts;
 mod file;
 mod predicate;
 mod read;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::fault::Fault;
 use crate::hash::Sha256;
 use crate::id::RepoId;
-use crate::json;
+use crate::json::{self, Json};
 use crate::limits::MANIFEST_BYTES_MAX;
 use crate::name::{Name, Version};
 
-pub use file::{File, FileKind, PATH_LEN_MAX, check_path, read_tree, write_tree};
+pub use facts::{Chain, Facts, Global, Map, Object, Program, Value, read_facts, write_facts};
+pub use file::{
+    ARCHES, FILE_BYTES_MAX, File, FileKind, PATH_LEN_MAX, check_path, read_tree, write_tree,
+};
 pub use predicate::{
-    Details, Facts, Kernel, Layers, Map, Object, Program, Requires, Signed, SourceLink, Test,
-    UserProgram,
+    Alternative, DESCRIPTION_LEN_MAX, Details, Kernel, LINE_LEN_MAX, LIST_MAX, Layers, MapValue,
+    Requires, Signed, SourceLink, TESTS_MAX, Test, UserProgram,
 };
 
 /// Type of every in-toto Statement.
@@ -48,8 +52,9 @@ pub struct Manifest {
     pub details: Details,
     /// Sorted by path.
     pub files: Vec<File>,
-    /// Fields of the predicate that this version does not know: shown, not interpreted.
-    pub unknown: BTreeSet<String>,
+    /// What the predicate says that this version does not know, by its place (`facts.maps[0].x`):
+    /// shown, not interpreted. It is carried by the payload, not written again from here.
+    pub unknown: BTreeMap<String, Json>,
 }
 
 /// Why a payload is no manifest, or not the one that it is taken for.
@@ -71,6 +76,10 @@ pub enum Error {
     TooManyFiles { count: usize, max: usize },
     #[error("the files of the predicate are not the subject of the Statement")]
     Subject,
+    #[error("`{}` is named, and is no file of the release of the kind that it is named for", crate::text::harmless(.0))]
+    NoFile(String),
+    #[error("the object `{}` is not what the manifest says: {} differs", crate::text::harmless(.0), .1)]
+    OtherObject(String, String),
     #[error("the manifest is of repository {0}, not of this one")]
     OtherRepository(RepoId),
     #[error("the manifest is of `{0}@{1}`, not of the release under which it was published")]
@@ -123,6 +132,41 @@ impl Manifest {
             return Err(Error::OtherRelease(name, version));
         }
         Ok(())
+    }
+
+    /// All files of the release but the one that lists the others, sorted by path. `tree` is that
+    /// file, which a release with few files does not have.
+    ///
+    /// Of a release with many files, only now is it known that no two of them are in each other's
+    /// way and that everything the manifest names is there.
+    pub fn all_files(&self, tree: Option<&[u8]>) -> Result<Vec<File>, Error> {
+        let listed = match (self.file_of(FileKind::Tree), tree) {
+            (None, None) => return Ok(self.files.clone()),
+            (Some(_), Some(bytes)) => read_tree(bytes)?,
+            _ => {
+                return Err(Error::Field(
+                    "files",
+                    "no list of files, or one too many".to_owned(),
+                ));
+            }
+        };
+        let own = self.files.iter().filter(|file| file.kind != FileKind::Tree);
+        let mut files: Vec<File> = own.cloned().chain(listed).collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        // The list itself is written nowhere: its path is free.
+        file::check_files(&files, TREE_FILES_MAX + FILES_MAX)?;
+        self.details
+            .check_files(self.details.facts.as_ref(), &files)?;
+        Ok(files)
+    }
+
+    /// The facts, which may stand in a file of their own.
+    pub fn all_facts(&self, file: Option<&[u8]>) -> Result<Facts, Error> {
+        match (&self.details.facts, file) {
+            (Some(facts), None) => Ok(facts.clone()),
+            (None, Some(bytes)) => read_facts(bytes),
+            _ => Err(Error::Field("facts", "none, or in two places".to_owned())),
+        }
     }
 
     /// The one file of a kind of which there is at most one.

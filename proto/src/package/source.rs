@@ -4,17 +4,20 @@
 //! order, the license that the kernel is told. What the author says about them must fit.
 
 mod assemble;
+mod facts;
 mod license;
 mod write;
 
 use serde::Deserialize;
 
+use crate::ebpf::Direction;
 use crate::id::RepoId;
 use crate::name::{Name, Version};
+use crate::package::manifest::{self, Chain, FileKind, Global, Value};
 
 pub use assemble::{Assembled, FileDigest, Found, Problem, assemble};
 pub use license::{LICENSES, spdx_of};
-pub use write::{for_new, with_repository};
+pub use write::{for_new, guess_hook, with_repository};
 
 /// The package file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -25,12 +28,23 @@ pub struct Source {
     pub objects: Vec<Object>,
     #[serde(default, rename = "program")]
     pub programs: Vec<Program>,
+    /// What an author says of a map that its definition does not.
+    #[serde(default, rename = "map")]
+    pub maps: Vec<Map>,
+    /// Global variables that a user may set before loading.
+    #[serde(default, rename = "global")]
+    pub globals: Vec<Global>,
     #[serde(default)]
     pub kernel: Option<Kernel>,
     #[serde(default)]
     pub user: Option<User>,
     #[serde(default, rename = "test")]
     pub tests: Vec<Test>,
+    #[serde(default)]
+    pub requires: Vec<Requires>,
+    /// More files, with what a path alone does not tell.
+    #[serde(default, rename = "file")]
+    pub files: Vec<Extra>,
     /// What l3afd's payload needs and no object says: carried into the manifest.
     #[serde(default)]
     pub l3afd: Option<toml::Table>,
@@ -85,14 +99,56 @@ pub struct Object {
 }
 
 /// What an author says of a program that its section does not.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Program {
     pub name: String,
-    #[serde(default)]
+    /// Path of its object, where several have a program of this name and only one is meant.
+    pub object: Option<String>,
     pub hook: Option<String>,
+    pub direction: Option<Direction>,
+    pub target: Option<String>,
+    pub optional: bool,
+    pub alternative: Option<String>,
+    pub chain: Option<Chain>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Map {
+    pub name: String,
+    pub object: Option<String>,
+    pub description: Option<String>,
+    pub values: Vec<Value>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requires {
+    pub repository: RepoId,
+    pub name: Name,
+    pub version: String,
     #[serde(default)]
-    pub direction: Option<String>,
+    pub or: Vec<Alternative>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alternative {
+    pub repository: RepoId,
+    pub name: Name,
+    pub version: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Extra {
+    pub path: String,
+    /// What its path tells, where this is absent.
+    #[serde(default)]
+    pub kind: Option<FileKind>,
+    #[serde(default)]
+    pub arch: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -102,6 +158,10 @@ pub struct Kernel {
     pub min: Option<String>,
     #[serde(default)]
     pub tested: Vec<String>,
+    #[serde(default)]
+    pub config: Vec<String>,
+    #[serde(default)]
+    pub capabilities: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -121,6 +181,14 @@ pub struct Test {
     pub program: String,
     pub input: String,
     pub expect: String,
+    #[serde(default)]
+    pub output: Option<String>,
+    #[serde(default)]
+    pub repeat: Option<u32>,
+    #[serde(default)]
+    pub before: Vec<manifest::MapValue>,
+    #[serde(default)]
+    pub after: Vec<manifest::MapValue>,
 }
 
 /// A file that is no package file; the text draws where.
@@ -138,10 +206,12 @@ impl Source {
     pub fn paths(&self) -> Vec<(String, bool)> {
         let objects = self.objects.iter().map(|object| &object.file);
         let user = self.user.iter().map(|user| &user.file);
-        let tests = self.tests.iter().map(|test| &test.input);
+        let tests = self.tests.iter();
+        let tests = tests.flat_map(|test| test.output.iter().chain([&test.input]));
         let named = objects
             .chain(user)
             .chain(tests)
+            .chain(self.files.iter().map(|file| &file.path))
             .chain(&self.package.include);
         let mut paths: Vec<(String, bool)> = named.map(|path| (path.clone(), true)).collect();
         for usual in ["README.md", "LICENSE", "COPYING"] {

@@ -1,7 +1,7 @@
 //! Opening the ports.
 
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 
 use futures::StreamExt as _;
 use libp2p::TransportError;
@@ -55,27 +55,24 @@ impl Actor {
     }
 }
 
-/// libp2p lets several processes of one user share a TCP port, and each would get a part of the
-/// connections. An ordinary socket does not share it.
+/// Tries both ports with ordinary sockets first. libp2p lets several processes of one user share a
+/// TCP port, so that each would get a part of the connections; and what it says of a UDP port does
+/// not tell one in use from other trouble.
 fn check_free(listen: &Listen) -> Result<(), Error> {
-    TcpListener::bind((listen.ip, listen.port))
-        .map(drop)
-        .map_err(|error| failed(listen, Transport::Tcp, error))
+    let at = (listen.ip, listen.port);
+    let tcp = TcpListener::bind(at).map(drop);
+    tcp.map_err(|error| failed(listen, Transport::Tcp, error))?;
+    let udp = UdpSocket::bind(at).map(drop);
+    udp.map_err(|error| failed(listen, Transport::Quic, error))
 }
 
 fn failed(listen: &Listen, transport: Transport, error: std::io::Error) -> Error {
-    // libp2p wraps the error of the system in others.
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(error) = cause {
-        let kind = error.downcast_ref().map(std::io::Error::kind);
-        if kind == Some(ErrorKind::AddrInUse) {
-            return Error::PortInUse {
-                ip: listen.ip,
-                port: listen.port,
-                transport: transport.name(),
-            };
-        }
-        cause = error.source();
+    if error.kind() == ErrorKind::AddrInUse {
+        return Error::PortInUse {
+            ip: listen.ip,
+            port: listen.port,
+            transport: transport.name(),
+        };
     }
     Error::Listen {
         address: address::listen_address(listen, transport).to_string(),

@@ -9,7 +9,7 @@ use skep_proto::fault::Fault;
 use skep_proto::hash::Blake3;
 use skep_proto::id::{NodeId, RepoId};
 use skep_proto::sync::blobs::{
-    self, ANSWER_BYTES_MAX, Answer, Ask, GROUPS_MAX, Group, List, REQUEST_GROUPS_MAX, Request, Said,
+    ANSWER_BYTES_MAX, Answer, Ask, GROUPS_MAX, Group, List, REQUEST_GROUPS_MAX, Request, Said,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -214,8 +214,7 @@ impl Fetching {
             Ok(true) => Ok(Line { stream, next: 0 }),
             Ok(false) => {
                 let what = "blob stream: no hello".to_owned();
-                self.tell(Command::Misbehaved(peer, what.clone())).await;
-                Err(FetchError::Misbehaved(what))
+                Err(self.blame(peer, FetchError::Misbehaved(what)).await)
             }
             Err(FrameError::Io(_)) => {
                 Err(FetchError::Refused("it takes no more streams".to_owned()))
@@ -257,6 +256,14 @@ impl Fetching {
         })
     }
 
+    /// Reports the peer if the error is its fault.
+    async fn blame(&self, peer: NodeId, error: FetchError) -> FetchError {
+        if let FetchError::Misbehaved(what) = &error {
+            self.tell(Command::Misbehaved(peer, what.clone())).await;
+        }
+        error
+    }
+
     async fn tell(&self, command: Command) {
         if let Some(commands) = self.commands.upgrade() {
             // An error means that the network has ended.
@@ -278,25 +285,27 @@ struct Running {
 
 impl Running {
     async fn answer(&mut self) -> Result<Said, FetchError> {
-        let stream = &mut self.line.stream;
-        let frame = match frames::read_frame(stream, ANSWER_BYTES_MAX, &mut self.pace).await {
-            Ok(frame) => frame,
-            Err(error) => return Err(self.blame(error.into()).await),
+        let error = match self.read_answer().await {
+            Ok(said) => return Ok(said),
+            Err(error) => error,
         };
+        Err(self.fetching.blame(self.peer, error).await)
+    }
+
+    async fn read_answer(&mut self) -> Result<Said, FetchError> {
+        let stream = &mut self.line.stream;
+        let frame = frames::read_frame(stream, ANSWER_BYTES_MAX, &mut self.pace).await?;
         match Answer::decode(frame) {
             Ok(answer) if answer.id == self.id => Ok(answer.said),
-            Ok(_) => {
-                let what = "blob answer: not to what was asked".to_owned();
-                Err(self.blame(FetchError::Misbehaved(what)).await)
-            }
-            Err(error @ blobs::Error::Answer(_) | error @ blobs::Error::Request(_)) => {
-                Err(self.blame(FetchError::Misbehaved(error.to_string())).await)
-            }
+            Ok(_) => Err(FetchError::Misbehaved(
+                "blob answer: not to what was asked".to_owned(),
+            )),
+            Err(error) => Err(FetchError::Misbehaved(error.to_string())),
         }
     }
 
     /// Ends the request with an answer that is none of what was hoped for.
-    async fn unexpected(mut self, said: Said) -> FetchError {
+    async fn unexpected(self, said: Said) -> FetchError {
         match said {
             Said::Busy { seconds } => {
                 self.finish();
@@ -308,19 +317,10 @@ impl Running {
             }
             Said::Group(_) | Said::List(_) => {
                 let what = "blob answer: not what was asked for".to_owned();
-                self.blame(FetchError::Misbehaved(what)).await
+                let error = FetchError::Misbehaved(what);
+                self.fetching.blame(self.peer, error).await
             }
         }
-    }
-
-    /// Reports the peer if the error is its fault.
-    async fn blame(&mut self, error: FetchError) -> FetchError {
-        if let FetchError::Misbehaved(what) = &error {
-            self.fetching
-                .tell(Command::Misbehaved(self.peer, what.clone()))
-                .await;
-        }
-        error
     }
 
     /// The whole answer came: the stream can serve again, unless the peer is gone.

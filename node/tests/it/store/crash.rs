@@ -18,6 +18,7 @@ const FAULT_POINT: &str = "SKEP_FAULT_POINT";
 const SIGABRT: i32 = 6;
 
 /// One call that may be acknowledged.
+#[expect(clippy::large_enum_variant, reason = "a handful in a test")]
 enum Step {
     Persist(Change),
     Import(Vec<u8>),
@@ -27,7 +28,12 @@ enum Step {
     Remove(Vec<u8>),
 }
 
-fn steps() -> Vec<Step> {
+fn steps() -> &'static [Step] {
+    static STEPS: OnceLock<Vec<Step>> = OnceLock::new();
+    STEPS.get_or_init(make_steps)
+}
+
+fn make_steps() -> Vec<Step> {
     use Step::{Begin, Finish, Group, Import, Persist, Remove};
     let (id, gone) = (repo(1), repo(2));
     let author = Author::new(id, 1, 300);
@@ -115,9 +121,9 @@ fn run(store: &dyn Store, step: &Step) {
 }
 
 /// The blobs that any step is about.
-fn blobs() -> Vec<Vec<u8>> {
-    let named = steps().into_iter().filter_map(|step| match step {
-        Step::Import(bytes) | Step::Begin(bytes) => Some(bytes),
+fn blobs() -> Vec<&'static [u8]> {
+    let named = steps().iter().filter_map(|step| match step {
+        Step::Import(bytes) | Step::Begin(bytes) => Some(bytes.as_slice()),
         _ => None,
     });
     named.collect()
@@ -129,7 +135,7 @@ type Seen = (Vec<Loaded>, Vec<bool>);
 /// Everything that can be seen of a store, but for what is partial.
 fn seen(store: &dyn Store) -> Seen {
     let complete = blobs().into_iter().map(|bytes| {
-        let hash = Blake3::of(&[&bytes]);
+        let hash = Blake3::of(&[bytes]);
         let there = store.blob(&hash).expect("asked").is_some();
         for index in 0..group_count(bytes.len() as u64) {
             let group = store.read_group(&hash, index).expect("asked");
@@ -175,7 +181,7 @@ impl Model {
 /// How a partial blob must be found: no group that was acknowledged is missing.
 fn assert_resumes(store: &dyn Store, model: &Model) {
     for bytes in blobs() {
-        let hash = Blake3::of(&[&bytes]);
+        let hash = Blake3::of(&[bytes]);
         let size = bytes.len() as u64;
         if store.blob(&hash).expect("asked").is_some() {
             continue;
@@ -266,7 +272,7 @@ fn assert_old_or_new(store: &dyn Store, acknowledged: usize, fault: &str) -> usi
 fn assert_completes(store: &dyn Store, from: usize, fault: &str) {
     for bytes in blobs() {
         // A new process begins its partial blobs again; a list that is known is used.
-        let hash = Blake3::of(&[&bytes]);
+        let hash = Blake3::of(&[bytes]);
         store.begin(&hash, bytes.len() as u64, None).expect("asked");
     }
     for step in &steps()[from..] {

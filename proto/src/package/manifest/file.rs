@@ -1,5 +1,7 @@
 //! The files of a release: paths that stay inside, kinds, digests; and the list of many.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Error, LIST_FILE_BYTES_MAX, TREE_FILES_MAX};
@@ -9,6 +11,26 @@ use crate::json;
 
 /// Longest path, in bytes: what one component of every file system takes.
 pub const PATH_LEN_MAX: usize = 255;
+
+/// Largest file, in bytes: what the headers of the archives that are made of a release can say.
+pub const FILE_BYTES_MAX: u64 = (4 << 30) - 1;
+/// Architectures that a program is built for, as Rust calls them; with the byte order where that is
+/// not part of the name.
+pub const ARCHES: [&str; 13] = [
+    "x86",
+    "x86_64",
+    "arm",
+    "aarch64",
+    "riscv64",
+    "s390x",
+    "powerpc64",
+    "powerpc64le",
+    "loongarch64",
+    "mips",
+    "mipsel",
+    "mips64",
+    "mips64el",
+];
 
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,14 +63,21 @@ pub enum FileKind {
     Source,
     Test,
     Config,
+    Documentation,
     /// Programs, maps and objects that are too long for the manifest.
     Facts,
     /// The files that are too many for the manifest.
     Tree,
+    /// A loader that was generated from an object, for the kernel to verify.
+    KernelLoader,
     /// PKCS#7 over a generated loader.
     KernelSignature,
     /// An Authenticode-signed native image.
     WindowsImage,
+    /// A WebAssembly part of an Inspektor Gadget image.
+    Wasm,
+    /// BTF of kernels that have none, for the relocations of the objects.
+    Btf,
     Sbom,
     Other,
 }
@@ -85,6 +114,35 @@ struct TreeEntry {
     #[serde(flatten)]
     entry: Entry,
     digest: Digest,
+}
+
+impl File {
+    fn check(&self) -> Result<(), Error> {
+        check_path(&self.path)?;
+        if self.size > FILE_BYTES_MAX {
+            return Err(refused(&self.path, "is a file of more than 4 GiB"));
+        }
+        let is_list = matches!(self.kind, FileKind::Tree | FileKind::Facts);
+        if is_list && self.size > LIST_FILE_BYTES_MAX {
+            return Err(refused(&self.path, "is a list of more than 16 MiB"));
+        }
+        let os = self.os.as_deref();
+        if os.is_some_and(|os| !matches!(os, "linux" | "windows")) {
+            return Err(Error::Field(
+                "os",
+                "expected `linux` or `windows`".to_owned(),
+            ));
+        }
+        if self
+            .arch
+            .as_deref()
+            .is_some_and(|arch| !ARCHES.contains(&arch))
+        {
+            let why = format!("expected one of {}", ARCHES.join(", "));
+            return Err(Error::Field("arch", why));
+        }
+        Ok(())
+    }
 }
 
 impl Entry {
@@ -157,16 +215,23 @@ pub(super) fn check_files(files: &[File], max: usize) -> Result<(), Error> {
         let count = files.len();
         return Err(Error::TooManyFiles { count, max });
     }
-    let mut seen = std::collections::BTreeSet::new();
+    let mut paths = BTreeSet::new();
     for file in files {
-        check_path(&file.path)?;
-        if !seen.insert(file.path.to_lowercase()) {
+        file.check()?;
+        if !paths.insert(file.path.to_lowercase()) {
             return Err(refused(&file.path, "stands there twice"));
         }
-        for (at, _) in file.path.match_indices('/') {
-            if seen.contains(&file.path[..at].to_lowercase()) {
-                return Err(refused(&file.path, "is inside what is a file"));
-            }
+    }
+    for file in files {
+        let path = file.path.to_lowercase();
+        let mut folders = path.match_indices('/').map(|(at, _)| &path[..at]);
+        if folders.any(|folder| paths.contains(folder)) {
+            return Err(refused(&file.path, "is inside what is a file"));
+        }
+    }
+    for kind in [FileKind::Tree, FileKind::Facts] {
+        if files.iter().filter(|file| file.kind == kind).count() > 1 {
+            return Err(Error::Field("files", "two lists of one kind".to_owned()));
         }
     }
     if !files.is_sorted_by(|a, b| a.path < b.path) {
@@ -192,8 +257,10 @@ pub fn read_tree(bytes: &[u8]) -> Result<Vec<File>, Error> {
     if bytes.len() as u64 > LIST_FILE_BYTES_MAX {
         return Err(Error::TooLong { size: bytes.len() });
     }
-    let tree: Tree = serde_json::from_value(json::parse(bytes)?.into_serde())
-        .map_err(|e| Error::Shape(e.to_string()))?;
+    let json = json::parse(bytes)?;
+    super::read::check_texts(&json)?;
+    let tree: Tree =
+        serde_json::from_value(json.into_serde()).map_err(|e| Error::Shape(e.to_string()))?;
     let files: Vec<File> = tree
         .files
         .into_iter()

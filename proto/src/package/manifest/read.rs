@@ -1,14 +1,16 @@
 //! Between a manifest and its JSON.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::file::{Digest, Entry, check_files};
-use super::{Details, Error, FILES_MAX, Manifest, PREDICATE_TYPE, STATEMENT_TYPE};
+use super::{Details, Error, FILES_MAX, File, FileKind, Manifest, PREDICATE_TYPE, STATEMENT_TYPE};
 use crate::id::RepoId;
-use crate::json::Json;
+use crate::json::{self, Json};
+use crate::limits::MANIFEST_BYTES_MAX;
 use crate::name::{Name, Version};
+use crate::text::check_prose;
 
 #[derive(Serialize, Deserialize)]
 struct Statement {
@@ -36,34 +38,9 @@ struct Predicate {
     files: Vec<Entry>,
 }
 
-/// Fields of a predicate that this version knows.
-const KNOWN: [&str; 21] = [
-    "repo",
-    "name",
-    "version",
-    "license",
-    "description",
-    "source",
-    "documentation",
-    "homepage",
-    "authors",
-    "keywords",
-    "platform",
-    "facts",
-    "kernel",
-    "user",
-    "tests",
-    "requires",
-    "signatures",
-    "l3afd",
-    "bpfman",
-    "gadget",
-    "files",
-];
-
 pub(super) fn manifest(json: Json) -> Result<Manifest, Error> {
-    let unknown = unknown_fields(&json);
-    let value = json.into_serde();
+    check_texts(&json)?;
+    let value = json.clone().into_serde();
     for (field, wanted) in [("_type", STATEMENT_TYPE), ("predicateType", PREDICATE_TYPE)] {
         let found = value
             .get(field)
@@ -75,6 +52,7 @@ pub(super) fn manifest(json: Json) -> Result<Manifest, Error> {
     }
     let statement: Statement =
         serde_json::from_value(value).map_err(|e| Error::Shape(e.to_string()))?;
+    let unknown = unknown(&json, &statement);
     let Predicate {
         repo,
         name,
@@ -100,6 +78,13 @@ pub(super) fn manifest(json: Json) -> Result<Manifest, Error> {
         })
         .collect::<Result<Vec<_>, Error>>()?;
     check_files(&files, FILES_MAX)?;
+    let of = |kind| files.iter().any(|file: &File| file.kind == kind);
+    if details.facts.is_some() == of(FileKind::Facts) {
+        return Err(Error::Field("facts", "none, or in two places".to_owned()));
+    }
+    if !of(FileKind::Tree) {
+        details.check_files(details.facts.as_ref(), &files)?;
+    }
     Ok(Manifest {
         repo,
         name,
@@ -110,14 +95,64 @@ pub(super) fn manifest(json: Json) -> Result<Manifest, Error> {
     })
 }
 
-fn unknown_fields(json: &Json) -> BTreeSet<String> {
-    let predicate = json.as_object().and_then(|fields| fields.get("predicate"));
-    let fields = predicate.and_then(Json::as_object);
-    let names = fields.into_iter().flat_map(|fields| fields.keys());
-    names
-        .filter(|name| !KNOWN.contains(&name.as_str()))
-        .cloned()
-        .collect()
+/// Refuses a text anywhere, also in what this version does not know, that could steer a terminal.
+pub(super) fn check_texts(json: &Json) -> Result<(), Error> {
+    let check =
+        |text: &str| check_prose(text, MANIFEST_BYTES_MAX).map_err(|e| Error::Shape(e.to_string()));
+    match json {
+        Json::Text(text) => check(text),
+        Json::Array(items) => items.iter().try_for_each(check_texts),
+        Json::Object(fields) => fields.iter().try_for_each(|(name, value)| {
+            check(name)?;
+            check_texts(value)
+        }),
+        Json::Null | Json::Bool(_) | Json::Integer(_) => Ok(()),
+    }
+}
+
+/// What of `given` is not in what was understood of it: that is written again, and compared.
+fn unknown(given: &Json, understood: &Statement) -> BTreeMap<String, Json> {
+    let mut found = BTreeMap::new();
+    let written = serde_json::to_vec(understood).expect("strings, numbers and lists serialize");
+    let written = json::parse(&written).ok();
+    let predicate = |json: &Json| json.as_object()?.get("predicate").cloned();
+    let (given, written) = (predicate(given), written.as_ref().and_then(predicate));
+    if let (Some(given), Some(written)) = (given, written) {
+        compare(&given, &written, "", &mut found);
+    }
+    found
+}
+
+fn compare(given: &Json, known: &Json, at: &str, found: &mut BTreeMap<String, Json>) {
+    match (given, known) {
+        (Json::Object(given), Json::Object(known)) => {
+            for (name, value) in given {
+                let dot = if at.is_empty() { "" } else { "." };
+                let at = format!("{at}{dot}{name}");
+                match known.get(name) {
+                    Some(known) => compare(value, known, &at, found),
+                    // Writing leaves out what says nothing.
+                    None if says_nothing(value) => {}
+                    None => drop(found.insert(at, value.clone())),
+                }
+            }
+        }
+        (Json::Array(given), Json::Array(known)) => {
+            for (index, (given, known)) in given.iter().zip(known).enumerate() {
+                compare(given, known, &format!("{at}[{index}]"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn says_nothing(value: &Json) -> bool {
+    match value {
+        Json::Null | Json::Bool(false) => true,
+        Json::Text(text) => text.is_empty(),
+        Json::Array(items) => items.is_empty(),
+        _ => false,
+    }
 }
 
 pub(super) fn payload(manifest: &Manifest) -> Vec<u8> {

@@ -28,7 +28,7 @@ pub(crate) fn manifest() -> Manifest {
             ..Details::default()
         },
         files: vec![file("README.md"), file("drop.bpf.o"), file("src/drop.c")],
-        unknown: BTreeSet::new(),
+        unknown: BTreeMap::new(),
     }
 }
 
@@ -124,7 +124,13 @@ fn paths_that_escape_are_refused() {
 
 #[test]
 fn two_paths_that_some_file_system_takes_for_one_are_refused() {
-    for (a, b) in [("A", "a"), ("a", "a/b"), ("x/Y", "x/y")] {
+    for (a, b) in [
+        ("A", "a"),
+        ("a", "a/b"),
+        ("x/Y", "x/y"),
+        ("B/x", "b"),
+        ("Ä", "ä"),
+    ] {
         let mut twice = manifest();
         twice.files = vec![file(a), file(b)];
         assert!(twice.to_payload().is_err(), "{a} {b}");
@@ -149,12 +155,317 @@ fn files_and_subject_are_the_same() {
 fn unknown_fields_are_carried_not_interpreted() {
     let read = edited(
         r#""platform":"linux""#,
-        r#""platform":"linux","zebra":{"a":1}"#,
+        r#""platform":"linux","zebra":{"a":1},"kernel":{"min":"5.9","moon":"full"}"#,
     );
-    assert_eq!(
-        read.expect("a manifest").unknown,
-        BTreeSet::from(["zebra".to_owned()])
+    let unknown = read.expect("a manifest").unknown;
+    let places: Vec<&str> = unknown.keys().map(String::as_str).collect();
+    assert_eq!(places, ["kernel.moon", "zebra"]);
+    assert_eq!(unknown["kernel.moon"], Json::Text("full".to_owned()));
+    let read = edited(
+        r#""size":3"#,
+        r#""size":3,"mood":"good","executable":false"#,
     );
+    let unknown = read.expect("a manifest").unknown;
+    assert_eq!(unknown.keys().collect::<Vec<_>>(), ["files[0].mood"]);
+}
+
+#[test]
+fn no_text_anywhere_steers_a_terminal() {
+    let platform = r#""platform":"linux""#;
+    for evil in [
+        r#""zebra":["\u001b[2J"]"#,
+        r#""a\u202eb":1"#,
+        r#""l3afd":{"start_args":"\u0007"}"#,
+        r#""authors":["two\nlines"]"#,
+    ] {
+        assert!(
+            edited(platform, &format!("{platform},{evil}")).is_err(),
+            "{evil}"
+        );
+    }
+    let prose = format!(r#"{platform},"description":"two\nlines""#);
+    let text = r#""description":"Drops","#;
+    let payload = String::from_utf8(manifest().to_payload().expect("a payload")).expect("JSON");
+    let payload = payload.replace(text, "").replace(platform, &prose);
+    assert!(Manifest::parse(payload.as_bytes()).is_ok());
+}
+
+/// `change` at its limit is written and read back, one past it is refused.
+fn check_limit(max: usize, change: impl Fn(&mut Details, usize)) {
+    let mut manifest = manifest();
+    manifest.files[1].kind = FileKind::Object;
+    change(&mut manifest.details, max);
+    assert!(manifest.to_payload().is_ok(), "{max}");
+    change(&mut manifest.details, max + 1);
+    assert!(manifest.to_payload().is_err(), "{}", max + 1);
+}
+
+#[test]
+fn texts_and_lists_end_at_their_limits() {
+    let texts = |n: usize| vec!["5.1".to_owned(); n];
+    check_limit(DESCRIPTION_LEN_MAX, |it, n| it.description = "d".repeat(n));
+    check_limit(LINE_LEN_MAX, |it, n| it.homepage = Some("h".repeat(n)));
+    check_limit(LIST_MAX, |it, n| it.keywords = texts(n));
+    check_limit(LIST_MAX, |it, n| it.authors = texts(n));
+    let kernel = |it: &mut Details| it.kernel.get_or_insert_default().clone();
+    check_limit(LIST_MAX, |it, n| {
+        it.kernel = Some(Kernel {
+            tested: texts(n),
+            ..kernel(it)
+        });
+    });
+    check_limit(LIST_MAX, |it, n| {
+        it.kernel = Some(Kernel {
+            capabilities: texts(n),
+            ..kernel(it)
+        });
+    });
+    let test = Test {
+        program: "drop".to_owned(),
+        input: "README.md".to_owned(),
+        expect: "XDP_DROP".to_owned(),
+        output: None,
+        repeat: None,
+        before: Vec::new(),
+        after: Vec::new(),
+    };
+    check_limit(TESTS_MAX, |it, n| it.tests = vec![test.clone(); n]);
+    let chain = |n| Program {
+        chain: Some(Chain {
+            proceed_on: vec!["pass".to_owned(); n],
+            ..Chain::default()
+        }),
+        ..program()
+    };
+    check_limit(super::facts::ACTIONS_MAX, |it, n| {
+        it.facts = Some(facts(chain(n), Vec::new()))
+    });
+    let value = |n| Value {
+        key: "00".to_owned(),
+        value: "00".repeat(n),
+    };
+    check_limit(super::facts::VALUE_BYTES_MAX, |it, n| {
+        it.facts = Some(facts(program(), vec![value(n)]))
+    });
+}
+
+fn program() -> Program {
+    Program {
+        name: "drop".to_owned(),
+        object: "drop.bpf.o".to_owned(),
+        section: "xdp".to_owned(),
+        kind: Some("xdp".to_owned()),
+        hook: Some("xdp".to_owned()),
+        target: None,
+        direction: None,
+        attach_type: None,
+        sleepable: false,
+        frags: false,
+        optional: false,
+        alternative: None,
+        chain: None,
+        instructions: 2,
+    }
+}
+
+fn facts(program: Program, values: Vec<Value>) -> Facts {
+    Facts {
+        objects: vec![Object {
+            file: "drop.bpf.o".to_owned(),
+            endian: crate::ebpf::Endian::Little,
+            license: None,
+            btf: false,
+            core_relocations: 0,
+            helpers: vec![1],
+            externs: Vec::new(),
+        }],
+        programs: vec![program],
+        maps: vec![Map {
+            name: "m".to_owned(),
+            object: "drop.bpf.o".to_owned(),
+            kind: "hash".to_owned(),
+            key_size: 1,
+            value_size: 1,
+            max_entries: 1,
+            flags: 0,
+            pinned: false,
+            source: "btf".to_owned(),
+            description: None,
+            values,
+        }],
+        globals: Vec::new(),
+    }
+}
+
+#[test]
+fn a_payload_ends_at_its_limit() {
+    let mut payload = manifest().to_payload().expect("a payload");
+    payload.resize(MANIFEST_BYTES_MAX, b' ');
+    assert!(Manifest::parse(&payload).is_ok());
+    payload.push(b' ');
+    let size = payload.len();
+    assert_eq!(Manifest::parse(&payload), Err(Error::TooLong { size }));
+}
+
+#[test]
+fn a_payload_nests_as_deep_as_the_profile_and_no_deeper() {
+    let platform = r#""platform":"linux""#;
+    // The Statement and its predicate are two of the levels.
+    let nested = |n: usize| format!("{platform},\"deep\":{}{}", "[".repeat(n), "]".repeat(n));
+    assert!(edited(platform, &nested(json::DEPTH_MAX - 2)).is_ok());
+    assert!(matches!(
+        edited(platform, &nested(json::DEPTH_MAX - 1)),
+        Err(Error::Json(_))
+    ));
+}
+
+#[test]
+fn files_are_as_large_as_archives_can_say() {
+    let mut large = manifest();
+    large.files[0].size = FILE_BYTES_MAX;
+    assert!(large.to_payload().is_ok());
+    large.files[0].size += 1;
+    assert!(large.to_payload().is_err());
+    let mut list = manifest();
+    list.details.facts = None;
+    list.files[0].kind = FileKind::Facts;
+    list.files[0].size = LIST_FILE_BYTES_MAX;
+    assert!(list.to_payload().is_ok());
+    list.files[0].size += 1;
+    assert!(list.to_payload().is_err());
+}
+
+#[test]
+fn platforms_and_architectures_are_known_ones() {
+    let mut manifest = manifest();
+    for arch in ARCHES {
+        manifest.files[0].arch = Some(arch.to_owned());
+        manifest.files[0].os = Some("linux".to_owned());
+        assert!(manifest.to_payload().is_ok());
+    }
+    manifest.files[0].arch = Some("amd64".to_owned());
+    assert!(manifest.to_payload().is_err());
+    manifest.files[0].arch = None;
+    manifest.files[0].os = Some("plan9".to_owned());
+    assert!(manifest.to_payload().is_err());
+}
+
+#[test]
+fn kernels_have_versions_of_two_or_three_numbers() {
+    let with = |min: &str| {
+        let mut manifest = manifest();
+        manifest.details.kernel.get_or_insert_default().min = Some(min.to_owned());
+        manifest.to_payload()
+    };
+    for good in ["5.9", "6.18.44", "0.1"] {
+        assert!(with(good).is_ok(), "{good}");
+    }
+    for bad in [
+        "6", "5.9-rc1", "5..9", "", "05.9", "5.9.1.2", "5.99999", "v5.9",
+    ] {
+        assert!(with(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn what_is_named_is_there_as_what_it_is_named_for() {
+    let refused = |change: &dyn Fn(&mut Details)| {
+        let mut manifest = manifest();
+        change(&mut manifest.details);
+        assert!(matches!(manifest.to_payload(), Err(Error::NoFile(_))));
+    };
+    let user = |file: &str| UserProgram {
+        file: file.to_owned(),
+        needs: Vec::new(),
+    };
+    refused(&|it| it.user = Some(user("dropctl")));
+    refused(&|it| it.user = Some(user("README.md")));
+    // The object is of kind `other` here.
+    refused(&|it| it.facts = Some(facts(program(), Vec::new())));
+    refused(&|it| {
+        let mut facts = facts(program(), Vec::new());
+        facts.objects.clear();
+        it.facts = Some(facts);
+    });
+    refused(&|it| {
+        it.signatures = Some(Layers {
+            kernel: vec![Signed {
+                file: "drop.bpf.o".to_owned(),
+                over: "drop.bpf.o".to_owned(),
+                protocol: None,
+            }],
+            hypervisor: Vec::new(),
+        });
+    });
+}
+
+#[test]
+fn an_object_that_does_something_else_is_found_out() {
+    let bytes = include_bytes!("../../../../cli/demo/drop.bpf.o");
+    let object = crate::ebpf::read(bytes).expect("an object");
+    let mut said = Facts::default();
+    said.add("drop.bpf.o", &object);
+    assert_eq!(said.check_object("drop.bpf.o", &object), Ok(()));
+    let check = |change: &dyn Fn(&mut Facts), what: &str| {
+        let mut facts = said.clone();
+        change(&mut facts);
+        let error = facts.check_object("drop.bpf.o", &object).expect_err(what);
+        assert!(error.to_string().contains(what), "{error}");
+    };
+    check(&|it| it.objects.clear(), "its license");
+    check(
+        &|it| it.objects[0].license = Some("GPL".to_owned()),
+        "its license",
+    );
+    check(&|it| it.objects[0].helpers = vec![1, 5], "BPF helpers");
+    check(
+        &|it| it.objects[0].externs = vec!["bpf_x".to_owned()],
+        "kernel functions",
+    );
+    check(&|it| it.programs.clear(), "the number of its programs");
+    check(
+        &|it| it.programs[0].kind = Some("kprobe".to_owned()),
+        "program `drop`",
+    );
+    check(&|it| it.programs[0].instructions = 79, "program `drop`");
+    check(
+        &|it| it.programs[0].section = "tc".to_owned(),
+        "program `drop`",
+    );
+    check(&|it| it.maps[1].pinned = true, "map `drop_port`");
+    check(&|it| drop(it.maps.pop()), "the number of its maps");
+    // What authors add is theirs to say.
+    said.maps[0].description = Some("per protocol".to_owned());
+    said.programs[0].optional = true;
+    assert_eq!(said.check_object("drop.bpf.o", &object), Ok(()));
+    assert!(said.check_object("other.bpf.o", &object).is_err());
+}
+
+#[test]
+fn facts_in_a_file_read_back() {
+    let facts = facts(program(), Vec::new());
+    let bytes = write_facts(&facts);
+    assert_eq!(read_facts(&bytes), Ok(facts.clone()));
+    let mut manifest = manifest();
+    assert_eq!(manifest.all_facts(None), Ok(Facts::default()));
+    assert!(manifest.all_facts(Some(&bytes)).is_err());
+    manifest.details.facts = None;
+    assert_eq!(manifest.all_facts(Some(&bytes)), Ok(facts));
+    assert!(manifest.all_facts(None).is_err());
+    assert!(manifest.to_payload().is_err(), "facts nowhere");
+    for cut in 0..bytes.len() {
+        assert!(read_facts(&bytes[..cut]).is_err(), "{cut}");
+    }
+    let text = String::from_utf8(bytes).expect("JSON");
+    for (from, to) in [
+        ("\"drop\"", "\"d\\u001bp\""),
+        ("\"btf\":false", "\"btf\":0"),
+    ] {
+        assert!(
+            read_facts(text.replace(from, to).as_bytes()).is_err(),
+            "{to}"
+        );
+    }
 }
 
 #[test]
@@ -171,4 +482,44 @@ fn more_files_than_fit_stand_in_a_tree() {
     let mut nested = files(1);
     nested[0].kind = FileKind::Tree;
     assert!(read_tree(&write_tree(&nested)).is_err());
+}
+
+#[test]
+fn a_tree_and_its_manifest_do_not_contradict_each_other() {
+    let listed: Vec<File> = (0..100).map(|i| file(&format!("f{i:05}"))).collect();
+    let tree = write_tree(&listed);
+    let mut manifest = manifest();
+    manifest.files = vec![File {
+        kind: FileKind::Tree,
+        ..file(".skep/tree.json")
+    }];
+    assert_eq!(manifest.all_files(Some(&tree)), Ok(listed.clone()));
+    assert!(manifest.all_files(None).is_err());
+    // A file that both list, and one that the manifest names and none lists.
+    manifest.files.push(file("f00001"));
+    assert!(manifest.all_files(Some(&tree)).is_err());
+    manifest.files.pop();
+    manifest.details.user = Some(UserProgram {
+        file: "f00001".to_owned(),
+        needs: Vec::new(),
+    });
+    assert_eq!(
+        manifest.all_files(Some(&tree)),
+        Err(Error::NoFile("f00001".to_owned()))
+    );
+    let mut programs = listed;
+    programs[1].kind = FileKind::Program;
+    assert!(manifest.all_files(Some(&write_tree(&programs))).is_ok());
+}
+
+#[test]
+fn a_tree_ends_at_its_limit() {
+    let files: Vec<File> = (0..=TREE_FILES_MAX)
+        .map(|i| file(&format!("{i:05}")))
+        .collect();
+    assert!(read_tree(&write_tree(&files[1..])).is_ok());
+    assert!(matches!(
+        read_tree(&write_tree(&files)),
+        Err(Error::TooManyFiles { .. })
+    ));
 }

@@ -1,13 +1,19 @@
 //! From a package file and the files it names to a manifest, or to everything that is wrong.
 
-use super::{Source, license};
+use super::Source;
+use super::facts::facts;
 use crate::ebpf::{self, Endian};
 use crate::hash::{Blake3, Sha256};
 use crate::id::RepoId;
 use crate::package::manifest::{
-    self, Details, FACTS_BYTES_MAX, FILES_MAX, Facts, File, FileKind, Kernel, Manifest, SourceLink,
+    self, Details, FACTS_BYTES_MAX, File, FileKind, Kernel, Manifest, Requires, SourceLink,
     UserProgram,
 };
+
+/// Paths of the files that the tool adds; authors cannot use the folder.
+const OWN_FOLDER: &str = ".skep/";
+const FACTS_PATH: &str = ".skep/facts.json";
+const TREE_PATH: &str = ".skep/tree.json";
 
 /// Size and both hashes of a file, computed while it is read.
 #[derive(Debug, Clone, Default)]
@@ -83,7 +89,7 @@ impl FileDigest {
     }
 }
 
-fn problem(message: impl Into<String>, hint: impl Into<String>) -> Problem {
+pub(super) fn problem(message: impl Into<String>, hint: impl Into<String>) -> Problem {
     Problem {
         message: message.into(),
         hint: hint.into(),
@@ -98,55 +104,59 @@ pub fn assemble(
 ) -> Result<Assembled, Vec<Problem>> {
     let mut problems = Vec::new();
     check_package(source, &mut problems);
+    check_found(source, found, &mut problems);
     let facts = facts(source, found, &mut problems);
-    check_programs(source, &facts, &mut problems);
-    let mut files: Vec<File> = found.iter().map(|found| file(source, found)).collect();
-    files.sort_by(|a, b| a.path.cmp(&b.path));
-    for file in &files {
-        if let Err(error) = manifest::check_path(&file.path) {
-            problems.push(problem(
-                error.to_string(),
-                "rename the file, and its line in skep.toml",
-            ));
-        }
-    }
     if !problems.is_empty() {
         return Err(problems);
     }
+    let mut files: Vec<File> = found.iter().map(|found| file(source, found)).collect();
+    files.sort_by(|a, b| a.path.cmp(&b.path));
     let mut made = Vec::new();
     let mut details = details(source);
-    let facts_json = serde_json::to_vec(&facts).expect("strings, numbers and lists serialize");
-    if facts_json.len() <= FACTS_BYTES_MAX {
+    let written = manifest::write_facts(&facts);
+    if written.len() <= FACTS_BYTES_MAX {
         details.facts = Some(facts);
     } else {
-        add_made(
-            "facts.json",
-            FileKind::Facts,
-            facts_json,
-            &mut files,
-            &mut made,
-        );
+        add_made(FACTS_PATH, FileKind::Facts, written, &mut files, &mut made);
     }
-    if files.len() > FILES_MAX {
-        let (kept, listed): (Vec<File>, Vec<File>) = std::mem::take(&mut files)
-            .into_iter()
-            .partition(|file| file.kind == FileKind::Facts);
-        files = kept;
-        let tree = manifest::write_tree(&listed);
-        add_made("tree.json", FileKind::Tree, tree, &mut files, &mut made);
-    }
-    let manifest = Manifest {
+    let mut manifest = Manifest {
         repo: *repo,
         name: source.package.name.clone(),
         version: source.package.version.clone(),
         details,
         files,
-        unknown: std::collections::BTreeSet::new(),
+        unknown: std::collections::BTreeMap::new(),
     };
-    match manifest.to_payload() {
+    let mut payload = manifest.to_payload();
+    let is_too_long = matches!(
+        payload,
+        Err(manifest::Error::TooLong { .. } | manifest::Error::TooManyFiles { .. })
+    );
+    if is_too_long && !manifest.files.is_empty() {
+        list_files(&mut manifest.files, &mut made);
+        payload = manifest.to_payload();
+        let tree = made.last().map(|(_, bytes)| bytes.as_slice());
+        payload = payload.and_then(|payload| manifest.all_files(tree).map(|_| payload));
+    }
+    match payload {
         Ok(_) => Ok(Assembled { manifest, made }),
         Err(error) => Err(vec![problem(error.to_string(), "correct skep.toml")]),
     }
+}
+
+/// Puts all files but the one with the facts into a file that lists them.
+fn list_files(files: &mut Vec<File>, made: &mut Vec<(String, Vec<u8>)>) {
+    let (kept, listed): (Vec<File>, Vec<File>) = std::mem::take(files)
+        .into_iter()
+        .partition(|file| file.kind == FileKind::Facts);
+    *files = kept;
+    add_made(
+        TREE_PATH,
+        FileKind::Tree,
+        manifest::write_tree(&listed),
+        files,
+        made,
+    );
 }
 
 fn add_made(
@@ -186,138 +196,40 @@ fn check_package(source: &Source, problems: &mut Vec<Problem>) {
     }
 }
 
-/// What the objects say, with what the author adds.
-fn facts(source: &Source, found: &[Found], problems: &mut Vec<Problem>) -> Facts {
-    let mut facts = Facts::default();
-    for said in &source.objects {
-        let Some(file) = found.iter().find(|found| found.path == said.file) else {
-            continue;
-        };
-        let object = match &file.object {
-            Some(Ok(object)) => object,
-            Some(Err(error)) => {
-                problems.push(problem(
-                    format!("`{}`: {error}", said.file),
-                    "compile it with: clang -O2 -g -target bpf -c",
-                ));
-                continue;
-            }
-            None => continue,
-        };
-        if said.endian.is_some_and(|endian| endian != object.endian) {
+/// Everything that is named was found, once, under a path that may stand in a manifest.
+fn check_found(source: &Source, found: &[Found], problems: &mut Vec<Problem>) {
+    for (path, must) in source.paths() {
+        if must && !found.iter().any(|found| found.path == path) {
             problems.push(problem(
-                format!(
-                    "`{}` is {}-endian, and skep.toml says otherwise",
-                    said.file, object.endian
-                ),
-                "leave `endian` out: it is read from the object",
+                format!("there is no file `{}`", crate::text::harmless(&path)),
+                "build it, or take its line out of skep.toml",
             ));
         }
-        check_license(source, &said.file, object, problems);
-        add_object(source, &said.file, object, &mut facts);
     }
-    facts
-}
-
-fn check_license(source: &Source, file: &str, object: &ebpf::Object, problems: &mut Vec<Problem>) {
-    let Ok(expression) = spdx::Expression::parse(&source.package.license) else {
-        return;
-    };
-    let Some(said) = &object.license else {
-        return;
-    };
-    if !license::fits(&expression, said) {
-        let hint = match license::spdx_of(said) {
-            Some(spdx) => format!("license = \"{spdx}\""),
-            None => "make the two say the same".to_owned(),
-        };
-        problems.push(problem(
-            format!(
-                "`{file}` tells the kernel `{}`, and skep.toml says `{}`",
-                crate::text::harmless(said),
-                source.package.license
-            ),
-            hint,
-        ));
-    }
-}
-
-fn add_object(source: &Source, file: &str, object: &ebpf::Object, facts: &mut Facts) {
-    facts.objects.push(manifest::Object {
-        file: file.to_owned(),
-        endian: object.endian,
-        license: object.license.clone(),
-        btf: object.has_btf,
-        core_relocations: object.core_relocations as u64,
-        helpers: object.helpers.clone(),
-    });
-    for program in &object.programs {
-        let said = source
-            .programs
-            .iter()
-            .find(|said| said.name == program.name);
-        let hook = said.and_then(|said| said.hook.as_deref());
-        let told = hook.and_then(ebpf::kind_of_hook);
-        let kind = program.kind.as_ref().or(told.as_ref());
-        facts.programs.push(manifest::Program {
-            name: program.name.clone(),
-            object: file.to_owned(),
-            section: program.section.clone(),
-            kind: kind.map(|kind| kind.program_type.to_string()),
-            hook: kind.map(|kind| kind.hook.to_owned()),
-            target: kind.and_then(|kind| kind.target.clone()),
-            direction: said.and_then(|said| said.direction.clone()),
-            instructions: program.instructions as u64,
-        });
-    }
-    for map in &object.maps {
-        facts.maps.push(manifest::Map {
-            name: map.name.clone(),
-            object: file.to_owned(),
-            kind: map.kind.to_string(),
-            key_size: map.key_size,
-            value_size: map.value_size,
-            max_entries: map.max_entries,
-            flags: map.flags,
-            pinned: map.pinning != ebpf::Pinning::None,
-        });
-    }
-}
-
-fn check_programs(source: &Source, facts: &Facts, problems: &mut Vec<Problem>) {
-    for said in &source.programs {
-        let Some(program) = facts.programs.iter().find(|p| p.name == said.name) else {
-            let names: Vec<&str> = facts.programs.iter().map(|p| p.name.as_str()).collect();
+    for found in found {
+        if let Err(error) = manifest::check_path(&found.path) {
             problems.push(problem(
-                format!(
-                    "no object has a program `{}`",
-                    crate::text::harmless(&said.name)
-                ),
-                format!("there are: {}", crate::text::harmless(&names.join(", "))),
+                error.to_string(),
+                "rename the file, and its line in skep.toml",
             ));
-            continue;
-        };
-        let Some(hook) = &said.hook else {
-            continue;
-        };
-        match ebpf::kind_of_hook(hook) {
-            None => problems.push(problem(
-                format!("`{}` is not a hook", crate::text::harmless(hook)),
-                "for example: xdp, tc, tcx/ingress, kprobe, tracepoint, lsm",
-            )),
-            Some(kind) => {
-                let told = Some(kind.program_type.to_string());
-                if ebpf::kind_of_section(&program.section).is_some() && program.kind != told {
-                    problems.push(problem(
-                        format!(
-                            "program `{}` stands in section `{}`, which is not for hook `{hook}`",
-                            program.name,
-                            crate::text::harmless(&program.section)
-                        ),
-                        "leave `hook` out: it is read from the section",
-                    ));
-                }
-            }
+        } else if found.path.starts_with(OWN_FOLDER) {
+            problems.push(problem(
+                format!("the folder `{OWN_FOLDER}` is for files that skep adds"),
+                "move the file, and change its line in skep.toml",
+            ));
+        }
+    }
+    for (at, object) in source.objects.iter().enumerate() {
+        if source
+            .objects
+            .iter()
+            .skip(at + 1)
+            .any(|later| later.file == object.file)
+        {
+            problems.push(problem(
+                format!("`{}` is named twice", crate::text::harmless(&object.file)),
+                "take one [[object]] out of skep.toml",
+            ));
         }
     }
 }
@@ -329,7 +241,10 @@ fn file(source: &Source, found: &Found) -> File {
     file.endian = endian_of(found);
     if kind == FileKind::Program {
         file.os = Some(source.package.platform.clone());
-        file.arch = source.user.as_ref().and_then(|user| user.arch.clone());
+        let user = source.user.iter().filter(|user| user.file == found.path);
+        let user = user.filter_map(|user| user.arch.clone()).next();
+        let extra = extra(source, &found.path).and_then(|extra| extra.arch.clone());
+        file.arch = extra.or(user);
     }
     file
 }
@@ -339,6 +254,10 @@ fn endian_of(found: &Found) -> Option<Endian> {
     Some(object.endian)
 }
 
+fn extra<'a>(source: &'a Source, path: &str) -> Option<&'a super::Extra> {
+    source.files.iter().find(|extra| extra.path == path)
+}
+
 fn kind_of(source: &Source, path: &str) -> FileKind {
     if source.objects.iter().any(|object| object.file == path) {
         return FileKind::Object;
@@ -346,13 +265,21 @@ fn kind_of(source: &Source, path: &str) -> FileKind {
     if source.user.as_ref().is_some_and(|user| user.file == path) {
         return FileKind::Program;
     }
-    if source.tests.iter().any(|test| test.input == path) {
+    if let Some(kind) = extra(source, path).and_then(|extra| extra.kind) {
+        return kind;
+    }
+    let mut tests = source.tests.iter();
+    if tests.any(|test| test.input == path || test.output.as_deref() == Some(path)) {
         return FileKind::Test;
     }
-    match path {
-        "README.md" => FileKind::Readme,
-        "LICENSE" | "COPYING" => FileKind::License,
-        _ if path.ends_with(".c") || path.ends_with(".h") => FileKind::Source,
+    let name = path.rsplit('/').next().unwrap_or(path);
+    match (name, name.rsplit_once('.').map(|(_, end)| end)) {
+        ("README.md", _) => FileKind::Readme,
+        ("LICENSE" | "COPYING" | "LICENSE.md" | "LICENSE.txt", _) => FileKind::License,
+        ("Makefile" | "Cargo.toml" | "go.mod", _) => FileKind::Source,
+        (_, Some("c" | "h" | "rs" | "go" | "S")) => FileKind::Source,
+        (_, Some("yaml" | "yml" | "toml" | "json" | "conf")) => FileKind::Config,
+        (_, Some("md" | "txt")) => FileKind::Documentation,
         _ => FileKind::Other,
     }
 }
@@ -381,6 +308,8 @@ fn details(source: &Source) -> Details {
         kernel: source.kernel.as_ref().map(|kernel| Kernel {
             min: kernel.min.clone(),
             tested: kernel.tested.clone(),
+            config: kernel.config.clone(),
+            capabilities: kernel.capabilities.clone(),
         }),
         user: source.user.as_ref().map(|user| UserProgram {
             file: user.file.clone(),
@@ -393,12 +322,33 @@ fn details(source: &Source) -> Details {
                 program: test.program.clone(),
                 input: test.input.clone(),
                 expect: test.expect.clone(),
+                output: test.output.clone(),
+                repeat: test.repeat,
+                before: test.before.clone(),
+                after: test.after.clone(),
             })
             .collect(),
-        requires: Vec::new(),
+        requires: source.requires.iter().map(requires).collect(),
         signatures: None,
         l3afd: table(&source.l3afd),
         bpfman: table(&source.bpfman),
         gadget: table(&source.gadget),
+    }
+}
+
+fn requires(said: &super::Requires) -> Requires {
+    Requires {
+        repo: said.repository,
+        name: said.name.clone(),
+        version: said.version.clone(),
+        alternatives: said
+            .or
+            .iter()
+            .map(|other| manifest::Alternative {
+                repo: other.repository,
+                name: other.name.clone(),
+                version: other.version.clone(),
+            })
+            .collect(),
     }
 }

@@ -1,8 +1,8 @@
 //! The license string of an object against SPDX.
 
 /// What an object's `license` section says to the kernel, and which SPDX expression that is taken
-/// for. The kernel's list of GPL-compatible strings (`license_is_gpl_compatible`), and two that it
-/// knows are not.
+/// for where a person has written none: first the strings that make it GPL-compatible for the kernel
+/// (`license_is_gpl_compatible`), then two that many objects have and that do not.
 pub const LICENSES: [(&str, &str); 8] = [
     ("GPL", "GPL-2.0-only"),
     ("GPL v2", "GPL-2.0-only"),
@@ -20,26 +20,19 @@ pub fn spdx_of(license: &str) -> Option<&'static str> {
     found.map(|(_, spdx)| *spdx)
 }
 
-/// Whether a license expression can be what an object says: of `GPL` strings it must offer some
-/// GPL-2.0, of the others it is not the kernel's matter.
+/// Whether a license expression can be what an object says.
+///
+/// An object that tells the kernel `GPL` must be offered under a GPL of version 2, perhaps beside
+/// licenses of other parts; one that tells something else must not be offered under GPL alone, since
+/// the kernel would refuse it what the GPL allows.
 pub(super) fn fits(expression: &spdx::Expression, license: &str) -> bool {
-    let is_gpl = license.contains("GPL");
-    let offers_gpl = expression.requirements().any(|requirement| {
-        let id = requirement.req.license.id();
-        id.is_some_and(|id| id.name.starts_with("GPL-2.0"))
-    });
-    // An object that tells the kernel `GPL` must be offered under it; one that does not must not
-    // be sold as GPL only.
+    let is_gpl = spdx_of(license).is_some_and(|spdx| spdx.starts_with("GPL-2.0"));
+    let mut names = expression
+        .requirements()
+        .map(|it| it.req.license.to_string());
     if is_gpl {
-        offers_gpl
+        names.any(|name| name.starts_with("GPL-2.0"))
     } else {
-        !only_gpl(expression)
+        !names.all(|name| name.starts_with("GPL-"))
     }
-}
-
-fn only_gpl(expression: &spdx::Expression) -> bool {
-    expression.requirements().all(|requirement| {
-        let id = requirement.req.license.id();
-        id.is_some_and(|id| id.name.starts_with("GPL-"))
-    })
 }

@@ -119,3 +119,214 @@ fn many_files_go_into_a_tree() {
     let tree = crate::package::manifest::read_tree(&assembled.made[0].1).expect("a tree");
     assert_eq!(tree.len(), 102);
 }
+
+/// What `check` says of a package file that ends with `more`.
+fn problem_of(more: &str, object: &[u8]) -> String {
+    let problems = check(&format!("{TEXT}{more}"), object).expect_err("a problem");
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    problems.concat()
+}
+
+const KINDS: &[u8] = include_bytes!("../../../tests/objects/kinds.bpf.o");
+
+#[test]
+fn a_program_whose_section_tells_nothing_needs_a_hook() {
+    let told = "\n[[program]]\nname = \"_untold\"\nhook = \"xdp\"\n";
+    assert!(problem_of("", KINDS).contains("`_untold` does not say where it attaches"));
+    let facts = |assembled: Assembled| assembled.manifest.details.facts.expect("facts");
+    let facts = facts(check(&format!("{TEXT}{told}"), KINDS).expect("a manifest"));
+    let untold = facts.programs.iter().find(|it| it.name == "_untold");
+    assert_eq!(untold.and_then(|it| it.kind.as_deref()), Some("xdp"));
+    let object = crate::ebpf::read(KINDS).expect("an object");
+    assert_eq!(facts.check_object("drop.bpf.o", &object), Ok(()));
+    let name = "kinds".parse().expect("a name");
+    let new = for_new(&name, "GPL-2.0-only", "", "drop.bpf.o", Some(&object));
+    assert!(new.contains("guessed"), "{new}");
+    assert!(
+        check(&new, KINDS).is_ok(),
+        "what `new` writes can be published"
+    );
+}
+
+#[test]
+fn what_is_named_is_in_the_objects() {
+    let file = "\ninput = \"dropctl\"\nexpect = \"XDP_PASS\"\n";
+    for (more, message) in [
+        (
+            "[[test]]\nprogram = \"drip\"".to_owned() + file,
+            "no object has a program `drip` to test",
+        ),
+        (
+            "[[test]]\nprogram = \"drop\"".to_owned()
+                + file
+                + "before = [{ map = \"x\", key = \"00\", value = \"00\" }]\n",
+            "no object has a map `x`",
+        ),
+        (
+            "[[map]]\nname = \"m\"\n".to_owned(),
+            "no object has a map `m`",
+        ),
+        (
+            "[[map]]\nname = \"drop_port\"\nvalues = [{ key = \"00\", value = \"00000000\" }]\n"
+                .to_owned(),
+            "keys of 4 and values of 4 bytes",
+        ),
+        (
+            "[[program]]\nname = \"drop\"\nchain = { map = \"next\" }\n".to_owned(),
+            "no object has a map `next`",
+        ),
+        (
+            "[l3afd]\nmap_name = \"next\"\n".to_owned(),
+            "no object has a map `next`",
+        ),
+        (
+            "[l3afd]\nartifact = \"a.b.tar.gz\"\n".to_owned(),
+            "artifact called `a.b.tar.gz`",
+        ),
+        (
+            "[l3afd]\nartifact = \"drop.tgz\"\n".to_owned(),
+            "artifact called `drop.tgz`",
+        ),
+        ("[l3afd]\nmap_args = 1.5\n".to_owned(), "a fraction"),
+        (
+            "[[object]]\nfile = \"drop.bpf.o\"\n".to_owned(),
+            "named twice",
+        ),
+        (
+            "[[object]]\nfile = \"other.bpf.o\"\n".to_owned(),
+            "there is no file `other.bpf.o`",
+        ),
+        (
+            "[[file]]\npath = \"x\"\n".to_owned(),
+            "there is no file `x`",
+        ),
+        (
+            "[kernel]\nmin = \"five\"\n".to_owned(),
+            "expected a version like",
+        ),
+    ] {
+        let problem = problem_of(&format!("\n{more}"), OBJECT);
+        assert!(problem.contains(message), "{more} gives {problem}");
+    }
+}
+
+#[test]
+fn a_license_must_be_what_the_kernel_is_told() {
+    let fits = |spdx: &str, string: &str| {
+        license::fits(&spdx::Expression::parse(spdx).expect("SPDX"), string)
+    };
+    for (spdx, string) in [
+        ("GPL-2.0-or-later", "GPL"),
+        ("GPL-2.0-only AND Apache-2.0", "GPL"),
+        ("GPL-2.0-only OR Apache-2.0 OR BSD-2-Clause", "Dual BSD/GPL"),
+        ("LGPL-2.1-only OR BSD-2-Clause", "Proprietary"),
+        ("LicenseRef-ours", "Proprietary"),
+    ] {
+        assert!(fits(spdx, string), "{spdx} {string}");
+    }
+    for (spdx, string) in [
+        ("MIT", "GPL"),
+        ("LGPL-2.1-only", "GPL"),
+        ("GPL-3.0-only", "GPL v2"),
+        ("GPL-2.0-only", "Proprietary"),
+        ("GPL-2.0-only OR GPL-3.0-only", "MIT"),
+    ] {
+        assert!(!fits(spdx, string), "{spdx} {string}");
+    }
+}
+
+#[test]
+fn the_folder_of_skeps_own_files_is_not_for_authors() {
+    let source = Source::parse(TEXT).expect("a source");
+    let files = [
+        found("drop.bpf.o", OBJECT),
+        found("dropctl", b"x"),
+        found(".skep/tree.json", b"{}"),
+    ];
+    let problems = assemble(&source, &repo(), &files).expect_err("a problem");
+    assert!(
+        problems[0].message.contains("for files that skep adds"),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn few_files_with_long_paths_go_into_a_tree_too() {
+    let source = Source::parse(TEXT).expect("a source");
+    let mut files = vec![found("drop.bpf.o", OBJECT), found("dropctl", b"x")];
+    files.extend((0..60).map(|i| found(&format!("{}{i:02}", "d/".repeat(120)), b"y")));
+    let assembled = assemble(&source, &repo(), &files).expect("a manifest");
+    assert_eq!(assembled.manifest.files.len(), 1);
+    let all = assembled.manifest.all_files(Some(&assembled.made[0].1));
+    assert_eq!(all.expect("files").len(), 62);
+}
+
+#[test]
+fn long_facts_go_into_a_file() {
+    let source = Source::parse(TEXT).expect("a source");
+    let mut object = crate::ebpf::read(OBJECT).expect("an object");
+    let one = object.programs[0].clone();
+    let programs = |n: usize| vec![one.clone(); n];
+    let assembled = |object: &crate::ebpf::Object| {
+        let mut file = found("drop.bpf.o", OBJECT);
+        file.object = Some(Ok(object.clone()));
+        let files = [file, found("dropctl", b"x")];
+        assemble(&source, &repo(), &files).expect("a manifest")
+    };
+    let len = |n: usize| {
+        let mut facts = crate::package::manifest::Facts::default();
+        facts.add(
+            "drop.bpf.o",
+            &crate::ebpf::Object {
+                programs: programs(n),
+                ..object.clone()
+            },
+        );
+        crate::package::manifest::write_facts(&facts).len()
+    };
+    let most = (1..).take_while(|n| len(*n) <= crate::package::manifest::FACTS_BYTES_MAX);
+    let most = most.last().expect("one fits");
+    object.programs = programs(most);
+    let inside = assembled(&object);
+    assert!(inside.made.is_empty() && inside.manifest.details.facts.is_some());
+    object.programs = programs(most + 1);
+    let outside = assembled(&object);
+    assert_eq!(outside.manifest.details.facts, None);
+    let facts = outside
+        .manifest
+        .all_facts(Some(&outside.made[0].1))
+        .expect("facts");
+    assert_eq!(facts.programs.len(), most + 1);
+    assert_eq!(facts.check_object("drop.bpf.o", &object), Ok(()));
+}
+
+#[test]
+fn the_line_of_the_repository_disturbs_nothing_else() {
+    let check = |text: &str, wanted: &str| {
+        let line = format!("repository = \"{}\"", repo());
+        let wanted = wanted.replace("LINE", &line);
+        assert_eq!(with_repository(text, &repo()), Ok(wanted));
+    };
+    let package =
+        "[ package ] # mine\r\nname = \"drop\"\r\nversion = \"1.0.0\"\r\nlicense = \"MIT\"\r\n";
+    check(package, &format!("{package}LINE\r\n"));
+    let package = "[package]\nname = \"drop\"\nversion = \"1.0.0\"\nlicense = \"MIT\"";
+    check(package, &format!("{package}\nLINE\n"));
+    let rest = "\n\n# the object\n[[object]]\nfile = \"x\"\n# end";
+    check(
+        &format!("{package}{rest}"),
+        &format!("{package}\nLINE{rest}"),
+    );
+    let list = "\nkeywords = [\n  \"a\", # [x]\n  \"b\",\n]";
+    check(
+        &format!("{package}{list}{rest}"),
+        &format!("{package}{list}\nLINE{rest}"),
+    );
+    // `repository` inside a text is not ours: rather than spoil it, a person is asked.
+    let text = "\ndescription = \"\"\"\nrepository = none\n\"\"\"\n";
+    let error = with_repository(&format!("{package}{text}"), &repo()).expect_err("by hand");
+    assert!(
+        error.to_string().contains("yourself: repository = "),
+        "{error}"
+    );
+}

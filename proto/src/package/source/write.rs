@@ -25,14 +25,38 @@ pub fn for_new(
     );
     let programs = object.map_or(&[][..], |object| &object.programs);
     for program in programs.iter().filter(|program| program.kind.is_none()) {
-        text += &format!(
-            "\n# its section `{}` does not say where it attaches: xdp, tc, kprobe, …\n\
-             [[program]]\nname = {}\n# hook = \"\"\n",
-            crate::text::harmless(&program.section),
-            quoted(&program.name)
-        );
+        let section = crate::text::harmless(&program.section);
+        let name = quoted(&program.name);
+        text += &match guess_hook(&program.section) {
+            Some(hook) => format!(
+                "\n# guessed: its section is `{section}`\n[[program]]\nname = {name}\nhook = \"{hook}\"\n"
+            ),
+            None => format!(
+                "\n# its section `{section}` does not say where it attaches: xdp, tc, kprobe, …\n\
+                 [[program]]\nname = {name}\n# hook = \"\"\n"
+            ),
+        };
     }
     text
+}
+
+/// The hook that the name of a section probably means although loaders do not know it: projects
+/// write `xdp_NAME` and `tc-ingress-NAME` and tell their loader the type by other ways.
+pub fn guess_hook(section: &str) -> Option<&'static str> {
+    let word = section.split(['_', '-', '/', '.']).next()?;
+    [
+        "xdp",
+        "tc",
+        "tcx",
+        "kprobe",
+        "kretprobe",
+        "uprobe",
+        "uretprobe",
+        "tracepoint",
+        "lsm",
+    ]
+    .into_iter()
+    .find(|hook| *hook == word)
 }
 
 /// `text` with the repository in its `[package]` table, everything else as it is.
@@ -42,31 +66,48 @@ pub fn with_repository(text: &str, repo: &RepoId) -> Result<String, Malformed> {
         return Ok(text.to_owned());
     }
     let line = format!("repository = \"{repo}\"");
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    let header = |line: &String| line.trim_start().starts_with("[package]");
-    let start = lines.iter().position(header);
-    let start = start.ok_or_else(|| Malformed("no line `[package]`".to_owned()))?;
-    let rest = lines.iter().enumerate().skip(start + 1);
-    let table: Vec<(usize, &String)> = rest
-        .take_while(|(_, line)| !line.trim_start().starts_with('['))
-        .collect();
-    let is_ours = |line: &&(usize, &String)| {
-        let key = line.1.split('=').next().unwrap_or_default();
-        key.trim() == "repository"
+    // An odd file (quoted keys, strings over several lines) may need a person's hand.
+    let edited = edit(text, &line).filter(|edited| {
+        super::Source::parse(edited).is_ok_and(|read| {
+            let mut wanted = source.clone();
+            wanted.package.repository = Some(*repo);
+            read == wanted
+        })
+    });
+    edited.ok_or_else(|| Malformed(format!("add this line to `[package]` yourself: {line}")))
+}
+
+/// Puts the line in the place of the one that is there, else behind the last field of the table.
+fn edit(text: &str, line: &str) -> Option<String> {
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let is_table = |line: &&str| line.trim_start().starts_with('[');
+    let is_ours = |line: &&str| {
+        let inside = line
+            .trim_start()
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once(']'));
+        inside.is_some_and(|(name, _)| name.trim() == "package")
     };
-    match table.iter().find(is_ours).map(|(at, _)| *at) {
-        Some(at) => lines[at].clone_from(&line),
+    let start = lines.iter().position(is_ours)? + 1;
+    let end = lines.iter().skip(start).position(is_table);
+    let end = end.map_or(lines.len(), |len| start + len);
+    let table = lines.get(start..end)?;
+    let key = |line: &&str| line.split('=').next().map(str::trim) == Some("repository");
+    let says = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    let (at, until) = match table.iter().position(key) {
+        Some(at) => (start + at, start + at + 1),
         None => {
-            let last = table.iter().rfind(|(_, line)| !line.trim().is_empty());
-            lines.insert(last.map_or(start, |(at, _)| *at) + 1, line.clone());
+            let last = table
+                .iter()
+                .rposition(says)
+                .map_or(start, |at| start + at + 1);
+            (last, last)
         }
+    };
+    let ending = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let mut before = lines.get(..at)?.concat();
+    if !before.ends_with('\n') {
+        before += ending;
     }
-    let edited = lines.join("\n") + "\n";
-    // An odd file (dotted keys, strings over several lines) may need a person's hand.
-    match super::Source::parse(&edited) {
-        Ok(read) if read.package.repository == Some(*repo) => Ok(edited),
-        _ => Err(Malformed(format!(
-            "add this line to `[package]` yourself: {line}"
-        ))),
-    }
+    Some(before + line + ending + &lines.get(until..)?.concat())
 }
