@@ -61,12 +61,11 @@ fn files() -> impl Strategy<Value = Vec<File>> {
     let heads: Vec<char> = ('b'..='y').collect();
     let path = ("[A-Za-z0-9 ._-]{0,8}", "[A-Za-z0-9_漢-]{1,12}");
     let others = subsequence(heads, 0..8).prop_flat_map(move |heads| {
-        let path = path.clone();
         let files: Vec<_> = heads
             .into_iter()
             .map(move |head| {
                 let kinds = select(vec![FileKind::Source, FileKind::Config, FileKind::Other]);
-                (path.clone(), kinds).prop_flat_map(move |((folder, name), kind)| {
+                (path, kinds).prop_flat_map(move |((folder, name), kind)| {
                     file(format!("{head}{folder}x/{name}"), kind)
                 })
             })
