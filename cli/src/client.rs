@@ -212,6 +212,17 @@ impl Client {
         result.map_err(|e| gone().because(&e))
     }
 
+    /// Waits until the node that was told to stop has let go of everything, so that another one can
+    /// be started.
+    pub(crate) async fn until_gone(mut self) {
+        let ended = self.with_connection(|connection| {
+            let heard: std::result::Result<(Response, _), _> = connection.receive();
+            heard.map(drop)
+        });
+        // An end is what is waited for.
+        drop(ended.await);
+    }
+
     /// Ends the conversation, and the node if it was ours.
     pub(crate) async fn close(self) {
         drop(self.connection);

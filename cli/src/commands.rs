@@ -46,6 +46,17 @@ impl Session<'_> {
     }
 }
 
+/// Whether a command ends by itself at Ctrl-C, however long that takes.
+pub(crate) fn stops_by_itself(cli: &Cli) -> bool {
+    use crate::args::node::{Action, Node};
+    matches!(
+        cli.verb,
+        Some(Verb::Node(Node {
+            action: Action::Run
+        }))
+    )
+}
+
 /// Does what was asked and prints what came of it.
 pub(crate) async fn run(cli: &Cli, matches: &ArgMatches, env: &Environment, ui: &Ui) -> Result<()> {
     // Help needs no home, and works where there is none.

@@ -46,7 +46,8 @@ fn main() -> ExitCode {
 /// never come, such as an answer, and is left as it stands.
 const GRACE: Duration = Duration::from_millis(300);
 
-/// Runs the command, and ends it at Ctrl-C: whatever it does is safe to be left at any moment.
+/// Runs the command, and ends it at Ctrl-C: whatever it does is safe to be left at any moment. A
+/// node is not cut off: it heeds the signals itself.
 fn run(cli: &Cli, matches: &ArgMatches, ui: &Arc<Ui>) -> error::Result<()> {
     let env = Environment::read();
     let could_not = |what: &str, cause: &std::io::Error| {
@@ -58,6 +59,9 @@ fn run(cli: &Cli, matches: &ArgMatches, ui: &Arc<Ui>) -> error::Result<()> {
         .build()
         .map_err(|e| could_not("start threads", &e))?;
     let result = runtime.block_on(async {
+        if commands::stops_by_itself(cli) {
+            return commands::run(cli, matches, &env, ui).await;
+        }
         let ctrl_c = signal(SignalKind::interrupt()).map_err(|e| could_not("heed Ctrl-C", &e))?;
         let (tell, interrupted) = oneshot::channel();
         let watch = tokio::spawn(watch(ctrl_c, tell, Arc::clone(ui)));

@@ -40,7 +40,7 @@ impl Passphrase {
     /// # Errors
     /// Exit 2 if it is given nowhere and there is no terminal to ask on.
     pub(crate) fn of(&self, name: &str, ui: &Ui) -> Result<Zeroizing<String>> {
-        self.or_ask(&format!("passphrase for {name}: "), ui)
+        self.or_ask(|| ui.secret(&format!("passphrase for {name}: ")))
     }
 
     /// The passphrase to protect new keys with; `None` is an unprotected file.
@@ -48,22 +48,39 @@ impl Passphrase {
     /// # Errors
     /// As [`Passphrase::of`]: without a terminal a key is not left unprotected by accident.
     pub(crate) fn for_new(&self, name: &str, ui: &Ui) -> Result<Option<Zeroizing<String>>> {
-        let prompt = format!("passphrase for the new key {name} (empty: none): ");
-        let passphrase = self.or_ask(&prompt, ui)?;
+        let passphrase = self.or_ask(|| {
+            let prompt = format!("passphrase for the new key {name} (empty: none): ");
+            twice(&prompt, |prompt| ui.secret(prompt))
+        })?;
         Ok(Some(passphrase).filter(|p| !p.is_empty()))
     }
 
-    fn or_ask(&self, prompt: &str, ui: &Ui) -> Result<Zeroizing<String>> {
+    fn or_ask(&self, ask: impl FnOnce() -> Result<Zeroizing<String>>) -> Result<Zeroizing<String>> {
         if let Some(known) = self.known.get() {
             return Ok(known.clone());
         }
         let passphrase = match (&self.file, &self.environment) {
             (Some(file), _) => from_file(file)?,
             (None, Some(passphrase)) => passphrase.clone(),
-            (None, None) => ui.secret(prompt)?,
+            (None, None) => ask()?,
         };
         Ok(self.known.get_or_init(|| passphrase).clone())
     }
+}
+
+/// A new passphrase, asked for twice: a slip of the finger would lock the keys for ever.
+fn twice(
+    prompt: &str,
+    mut ask: impl FnMut(&str) -> Result<Zeroizing<String>>,
+) -> Result<Zeroizing<String>> {
+    let first = ask(prompt)?;
+    if first.is_empty() || *first == *ask("the same again: ")? {
+        return Ok(first);
+    }
+    Err(CliError::usage(
+        "the two passphrases are not the same",
+        Hint::new("type the command again; nothing was made"),
+    ))
 }
 
 /// The first line of a file that only its owner reads.

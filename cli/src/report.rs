@@ -60,10 +60,6 @@ pub(crate) struct Table {
 
 /// A value: the data, from which each format takes the spelling it needs.
 #[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "verbs to come have sizes, times and hashes")
-)]
 pub(crate) enum Value {
     /// `-` on a terminal ([`Table::none`]), nothing on a pipe, null.
     None,
@@ -83,7 +79,6 @@ pub(crate) enum Value {
 
 /// How a check went. On a terminal a sign stands before the word, never instead of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[cfg_attr(not(test), expect(dead_code, reason = "verify has notes and skips"))]
 pub(crate) enum Mark {
     Ok,
     Note,

@@ -257,7 +257,9 @@ fn error_text(error: &CliError) -> String {
     let width = error.details.iter().map(|(label, _)| label.len()).max();
     for (label, text) in &error.details {
         let width = width.unwrap_or_default();
-        out.push_str(&format!("  {:width$}  {}\n", cell(label), cell(text)));
+        let below = format!("\n{}", " ".repeat(width + 4));
+        let text = lines(text).trim_end().replace('\n', &below);
+        out.push_str(&format!("  {:width$}  {text}\n", cell(label)));
     }
     for cause in &error.causes {
         out.push_str(&format!("  caused by: {}\n", indented(cause)));

@@ -205,13 +205,17 @@ impl Stage<'_> {
 
     fn command(&self, who: &str) -> Command {
         let mut command = Command::new(&self.exe);
+        // Settings of the person who looks on, such as SKEP_OFFLINE, are not the demo's.
+        for (name, _) in std::env::vars_os() {
+            if name.as_encoded_bytes().starts_with(b"SKEP_") {
+                command.env_remove(name);
+            }
+        }
         command
             .env("SKEP_HOME", self.home(who))
             .env("SKEP_PASSPHRASE", "")
             .env("SKEP_YES", "1")
             .env("USER", "ana")
-            .env_remove("SKEP_NODE")
-            .env_remove("SKEP_JSON")
             .stdin(Stdio::null());
         command
     }
@@ -252,7 +256,7 @@ impl Stage<'_> {
         let file = fs::File::create(&log).map_err(|e| CliError::io("write", &log, &e))?;
         let mut command = self.command(who);
         command
-            .args(["node", "run"])
+            .args(["node", "run", "-v"])
             .stdout(Stdio::null())
             .stderr(file);
         let child = command.spawn().map_err(|e| could_not("start a node", &e))?;

@@ -186,7 +186,7 @@ async fn node(session: &Session<'_>) -> Vec<Check> {
             found
         }
         Ok(_) => {
-            let mut none = Check::new(Mark::Note, "node", "none is running");
+            let mut none = Check::new(Mark::Skip, "node", "none is running");
             none.hint = Some("skep node run".to_owned());
             vec![none]
         }

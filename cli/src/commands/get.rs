@@ -12,7 +12,12 @@ use skep_proto::package::dsse::{IN_TOTO, envelope, signers};
 use skep_proto::package::manifest::{File, Manifest};
 use skep_proto::ticket::Ticket;
 
+<<<<<<< HEAD
 use super::repo::follow;
+=======
+use super::Session;
+use super::repo::{follow, parse_package, parse_ticket};
+>>>>>>> manual
 use super::trust::{believe_for, called, publisher_line, refused, release};
 use super::{Session, contents};
 use crate::args::get::Get;
@@ -24,19 +29,28 @@ use crate::report::{Report, Value};
 const CHUNK_BYTES: usize = 256 << 10;
 
 pub(crate) async fn run(args: &Get, session: &Session<'_>) -> Result<Report> {
+    let is_ticket = args.reference.trim_start().starts_with("skept1");
+    let ticket = if is_ticket {
+        Some(parse_ticket(&args.reference)?)
+    } else {
+        parse_package(&args.reference, "get")?;
+        None
+    };
     let mut client = Client::connect(session).await?;
-    let got = get(args, session, &mut client).await;
+    let got = get(ticket.as_ref(), args, session, &mut client).await;
     client.close().await;
     got
 }
 
-async fn get(args: &Get, session: &Session<'_>, client: &mut Client) -> Result<Report> {
-    let is_ticket = args.reference.trim_start().starts_with("skept1");
-    let reference = if is_ticket {
-        let ticket = super::repo::parse_ticket(&args.reference)?;
-        by_ticket(&ticket, args, session, client).await?
-    } else {
-        args.reference.clone()
+async fn get(
+    ticket: Option<&Ticket>,
+    args: &Get,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<Report> {
+    let reference = match ticket {
+        Some(ticket) => by_ticket(ticket, args, session, client).await?,
+        None => args.reference.clone(),
     };
     if args.normal {
         session.ui.warn("normal mode: your policy is skipped for this release; hashes and signatures still hold");

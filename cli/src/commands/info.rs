@@ -5,23 +5,22 @@ use skep_proto::name::PackageRef;
 use skep_proto::package::manifest::Manifest;
 
 use super::Session;
+use super::repo::parse_package;
 use super::trust::{called, release};
 use crate::args::info::Info;
 use crate::client::{Client, unexpected};
-use crate::error::{CliError, Hint, Result};
+use crate::error::Result;
 use crate::report::{Report, Table, Value};
 
 pub(crate) async fn run(args: &Info, session: &Session<'_>) -> Result<Report> {
+    let parsed = parse_package(&args.reference, "info")?;
     let mut client = Client::connect(session).await?;
-    let report = report(&args.reference, &mut client).await;
+    let report = report(&parsed, &args.reference, &mut client).await;
     client.close().await;
     report
 }
 
-async fn report(reference: &str, client: &mut Client) -> Result<Report> {
-    let parsed: PackageRef = reference.parse().map_err(|e: skep_proto::name::Error| {
-        CliError::usage(e.to_string(), Hint::new("skep info REPO/NAME"))
-    })?;
+async fn report(parsed: &PackageRef, reference: &str, client: &mut Client) -> Result<Report> {
     let request = Request::Release {
         package: reference.to_owned(),
         normal: false,

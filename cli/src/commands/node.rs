@@ -5,12 +5,15 @@ use std::time::{Duration, Instant};
 use skep_node::run::Running;
 use skep_proto::control::{Request, Response, Status};
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::Session;
+use super::repo::could_not;
 use crate::args::node::{Action, Node};
 use crate::client::{Client, node_config, start, start_failed, unexpected};
 use crate::error::{CliError, Exit, Hint, Result};
 use crate::home::config::Config;
-use crate::report::{Report, Table};
+use crate::report::{Report, Table, Value};
 
 /// How often `status --wait` looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -30,6 +33,7 @@ pub(crate) async fn run(args: &Node, session: &Session<'_>) -> Result<Report> {
             let mut client = running(None, session).await?;
             let status = status(&mut client).await?;
             client.ask(Request::Stop).await?;
+            client.until_gone().await;
             Ok(Report::answer("node.stop").fact("pid", u64::from(status.pid)))
         }
     }
@@ -40,17 +44,26 @@ async fn serve(session: &Session<'_>) -> Result<Report> {
     crate::logs::start(session.global.verbose, session.env);
     let settings = Config::read(&session.home, session.env)?;
     let config = node_config(session, &settings)?;
+    // Heeded from before the start: a node that is told to go while it comes up goes cleanly too.
+    let heed = |kind| signal(kind).map_err(|e| could_not("heed signals", &e));
+    let mut interrupt = heed(SignalKind::interrupt())?;
+    let mut terminate = heed(SignalKind::terminate())?;
     let running = start(session, config).await.map_err(|e| start_failed(&e))?;
-    greet(&running, session).await?;
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        .map_err(|e| super::repo::could_not("wait for signals", &e))?;
+    if let Err(error) = greet(&running, session).await {
+        running.stop().await;
+        return Err(error);
+    }
     tokio::select! {
         () = running.stopped() => {}
-        _ = tokio::signal::ctrl_c() => {}
+        _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
     session.ui.say("stopping");
-    running.stop().await;
+    tokio::select! {
+        () = running.stop() => {}
+        // Somebody who insists is let go: the store is safe to be left at any moment.
+        _ = interrupt.recv() => return Err(CliError::interrupted()),
+    }
     Ok(Report::answer("node.run").fact("stopped", true))
 }
 
@@ -150,6 +163,13 @@ async fn status(client: &mut Client) -> Result<Status> {
     }
 }
 
+/// When a node that is up for so long was started.
+fn started(up_s: u64) -> Value {
+    let up = jiff::SignedDuration::from_secs(i64::try_from(up_s).unwrap_or(i64::MAX));
+    let then = jiff::Timestamp::now().saturating_sub(up);
+    Value::Time(then.map_or(0, jiff::Timestamp::as_second))
+}
+
 fn report(status: &Status) -> Report {
     let mut repos = Table::new(&["repository", "state", "logs", "packages", "releases"]);
     for line in &status.repos {
@@ -169,7 +189,7 @@ fn report(status: &Status) -> Report {
         .fact("node", status.node.fingerprint())
         .fact("version", status.version.as_str())
         .fact("pid", u64::from(status.pid))
-        .fact("up_seconds", status.up_s)
+        .fact("started", started(status.up_s))
         .fact("peers", status.peers as u64)
         .fact("addresses", status.addresses.clone())
         .fact("http", status.gateway.clone())

@@ -23,7 +23,7 @@ use crate::args::publish::Publish;
 use crate::author::Author;
 use crate::client::{Client, unexpected};
 use crate::error::{CliError, Exit, Hint, Result, quoted};
-use crate::home::keys::Keys;
+use crate::home::keys::{Keys, Stored};
 use crate::home::repos::Repos;
 use crate::home::{TEXT_FILE_BYTES_MAX, read_text, replace};
 use crate::report::{Report, Value};
@@ -141,8 +141,12 @@ async fn publish(
 ) -> Result<Report> {
     // Problems of the package come before any question.
     let nowhere = RepoId::from_hash(Sha256::of(&[]));
-    assemble(&package.source, &nowhere, &package.found).map_err(|p| problems(&p))?;
-    let place = place(package, args, session, client).await?;
+    let draft = assemble(&package.source, &nowhere, &package.found).map_err(|p| problems(&p))?;
+    let place = match place(package, args, session, client).await? {
+        Where::In(place) => *place,
+        Where::First(alias) if args.dry_run => return Ok(first_dry_run(&draft, &alias, session)),
+        Where::First(alias) => first_place(&alias, session, client).await?,
+    };
     let assembled = assemble(&package.source, &place.repo, &package.found);
     let assembled = assembled.map_err(|p| problems(&p))?;
     let manifest = &assembled.manifest;
@@ -157,7 +161,7 @@ async fn publish(
         .fact("files", manifest.files.len() as u64)
         .fact("size", Value::Size(size))
         .fact("manifest", hash.to_string())
-        .fact("signed_by", place.signing.key().fingerprint());
+        .fact("signed_by", place.key.file.key().fingerprint());
     if already(&place, &manifest.name, &manifest.version, hash, client).await? {
         session.ui.say(&format!("already published: {called}"));
         return Ok(report);
@@ -166,12 +170,13 @@ async fn publish(
         session.ui.say("nothing was signed or kept (dry run)");
         return Ok(report.verbatim("payload", String::from_utf8_lossy(&payload)));
     }
+    let signing = place.open(session)?;
     own_name(&place, &manifest.name, session, client).await?;
     let blobs = put_files(package, &assembled, client).await?;
     let said = Body::Publish(entry::Publish {
         name: manifest.name.clone(),
         version: manifest.version.clone(),
-        signatures: dsse::sign(dsse::IN_TOTO, &payload, &place.signing),
+        signatures: dsse::sign(dsse::IN_TOTO, &payload, &signing),
         payload,
     });
     client
@@ -181,7 +186,7 @@ async fn publish(
             blobs,
         })
         .await?;
-    let mut author = Author::open(&session.home, place.repo, &place.signing, client).await?;
+    let mut author = Author::open(&session.home, place.repo, &signing, client).await?;
     author.say(vec![said], client).await?;
     remember_repository(package, &place.repo)?;
     next_step(&place, &manifest.name, session, client).await?;
@@ -192,9 +197,24 @@ async fn publish(
 struct Place {
     repo: RepoId,
     alias: Name,
-    signing: SigningKey,
+    /// Opened only to sign: looking needs no passphrase.
+    key: Stored,
     handle: control::Handle,
     registrar: Option<Key>,
+}
+
+impl Place {
+    fn open(&self, session: &Session<'_>) -> Result<SigningKey> {
+        let opened = self.key.open(session.ui, &session.passphrase)?;
+        Ok(opened.signing)
+    }
+}
+
+/// Where a package belongs.
+enum Where {
+    In(Box<Place>),
+    /// In a repository of one's own that is not there yet.
+    First(Name),
 }
 
 /// Which repository is meant: `--repo`; else the one that skep.toml names; else the one where my
@@ -205,11 +225,12 @@ async fn place(
     args: &Publish,
     session: &Session<'_>,
     client: &mut Client,
-) -> Result<Place> {
+) -> Result<Where> {
     let given = args.repo.as_deref().map(parse_repo).transpose()?;
     let named = package.source.package.repository.map(RepoRef::Id);
     if let Some(repo) = given.or(named) {
-        return place_in(&repo, session, client).await;
+        let place = place_in(&repo, session, client).await?;
+        return Ok(Where::In(Box::new(place)));
     }
     let followed = Repos::of(&session.home).list()?;
     let mut mine = Vec::new();
@@ -223,9 +244,15 @@ async fn place(
     let owning = mine.iter().find(|(_, handle)| handle.names.contains(name));
     match (owning, mine.as_slice()) {
         (Some((alias, _)), _) | (None, [(alias, _)]) => {
-            place_in(&RepoRef::Alias(alias.clone()), session, client).await
+            let place = place_in(&RepoRef::Alias(alias.clone()), session, client).await?;
+            Ok(Where::In(Box::new(place)))
         }
-        (None, []) => first_place(session, client).await,
+        (None, []) => session.login_name().map(Where::First).ok_or_else(|| {
+            CliError::usage(
+                "what shall your repository be called? Your login name cannot be its name",
+                Hint::new("skep repo create NAME, then publish again"),
+            )
+        }),
         (None, several) => {
             let names: Vec<String> = several.iter().map(|(alias, _)| alias.to_string()).collect();
             Err(CliError::usage(
@@ -237,13 +264,7 @@ async fn place(
 }
 
 /// The first time: a key and a repository of one's own, after a question.
-async fn first_place(session: &Session<'_>, client: &mut Client) -> Result<Place> {
-    let Some(alias) = session.login_name() else {
-        return Err(CliError::usage(
-            "what shall your repository be called? Your login name cannot be its name",
-            Hint::new("skep repo create NAME, then publish again"),
-        ));
-    };
+async fn first_place(alias: &Name, session: &Session<'_>, client: &mut Client) -> Result<Place> {
     let has_key = !Keys::of(&session.home)
         .list()?
         .iter()
@@ -258,8 +279,27 @@ async fn first_place(session: &Session<'_>, client: &mut Client) -> Result<Place
             Hint::new("skep repo create NAME, or skep repo add TICKET"),
         ));
     }
-    create(&alias, session, client).await?;
-    place_in(&RepoRef::Alias(alias), session, client).await
+    create(alias, session, client).await?;
+    place_in(&RepoRef::Alias(alias.clone()), session, client).await
+}
+
+/// What a first publish would do. The manifest names the repository, whose id is not known before
+/// it is made: there is no payload to show.
+fn first_dry_run(draft: &Assembled, alias: &Name, session: &Session<'_>) -> Report {
+    let manifest = &draft.manifest;
+    let size = manifest.files.iter().map(|file| file.size).sum();
+    session.ui.say(&format!(
+        "the repository `{alias}` would be created first\nnothing was signed or kept (dry run)"
+    ));
+    Report::answer("publish")
+        .fact(
+            "release",
+            format!("{alias}/{}@{}", manifest.name, manifest.version),
+        )
+        .fact("files", manifest.files.len() as u64)
+        .fact("size", Value::Size(size))
+        .fact("manifest", Value::None)
+        .fact("signed_by", Value::None)
 }
 
 async fn place_in(
@@ -297,7 +337,7 @@ async fn place_in(
     Ok(Place {
         repo: repo.line.id,
         alias: followed.alias,
-        signing: stored.open(session.ui, &session.passphrase)?.signing,
+        key: stored,
         handle,
         registrar: repo.registrar,
     })
@@ -544,7 +584,8 @@ async fn say_status(args: &Publish, session: &Session<'_>, client: &mut Client) 
         reason: args.because.clone().unwrap_or_default(),
         successor,
     });
-    let mut author = Author::open(&session.home, place.repo, &place.signing, client).await?;
+    let signing = place.open(session)?;
+    let mut author = Author::open(&session.home, place.repo, &signing, client).await?;
     author.say(vec![said], client).await?;
     Ok(Report::answer("publish.status")
         .fact("of", what)

@@ -5,7 +5,7 @@ use skep_proto::hash::Sha256;
 use skep_proto::id::{HandleId, NodeId, RepoId};
 use skep_proto::key::SigningKey;
 use skep_proto::log::entry::{Body, Grant, HandleOperation, Role, RootNotice, handle_message};
-use skep_proto::name::{Name, RepoRef};
+use skep_proto::name::{Name, PackageRef, RepoRef};
 use skep_proto::repo::root::{self, RootDocument, RootKeys, SignedRoot, Visibility};
 use skep_proto::ticket::{TICKET_ADDRESSES_MAX, Ticket};
 use skep_proto::trust::file::{Glob, Keep, Pin, RepoFile, append_rule, with_keep, with_peers};
@@ -23,6 +23,13 @@ use crate::report::{Report, Table};
 const KEEP_NEWEST: u32 = 3;
 
 pub(crate) async fn run(args: &Repo, session: &Session<'_>) -> Result<Report> {
+    if args.action.is_none() && Repos::of(&session.home).list()?.is_empty() {
+        session.ui.say("no repositories");
+        session
+            .ui
+            .next("skep repo create ALIAS, or skep repo add TICKET");
+        return Ok(Report::list("repo", Table::new(&LIST_COLUMNS)));
+    }
     let mut client = Client::connect(session).await?;
     let done = act(args, session, &mut client).await;
     client.close().await;
@@ -31,7 +38,7 @@ pub(crate) async fn run(args: &Repo, session: &Session<'_>) -> Result<Report> {
 
 async fn act(args: &Repo, session: &Session<'_>, client: &mut Client) -> Result<Report> {
     match &args.action {
-        None => list(client, session).await,
+        None => list(client).await,
         Some(Action::Create { alias }) => {
             let alias = new_alias(alias)?;
             let made = create(&alias, session, client).await?;
@@ -64,8 +71,11 @@ async fn act(args: &Repo, session: &Session<'_>, client: &mut Client) -> Result<
     }
 }
 
-async fn list(client: &mut Client, session: &Session<'_>) -> Result<Report> {
-    let mut table = Table::new(&["alias", "state", "packages", "releases", "logs", "id"]);
+/// Columns of the list of repositories.
+const LIST_COLUMNS: [&str; 6] = ["alias", "state", "packages", "releases", "logs", "id"];
+
+async fn list(client: &mut Client) -> Result<Report> {
+    let mut table = Table::new(&LIST_COLUMNS);
     let status = match client.ask(Request::Status).await? {
         Response::Status(status) => status,
         other => return Err(unexpected(&other)),
@@ -79,12 +89,6 @@ async fn list(client: &mut Client, session: &Session<'_>) -> Result<Report> {
             (line.logs as u64).into(),
             line.id.to_string().into(),
         ]);
-    }
-    if table.rows.is_empty() {
-        session.ui.say("no repositories");
-        session
-            .ui
-            .next("skep repo create ALIAS, or skep repo add TICKET");
     }
     Ok(Report::list("repo", table))
 }
@@ -239,7 +243,7 @@ pub(crate) async fn follow(
         meet(&known, ticket, &repos)?;
         client.ask(Request::Reload).await?;
         sync(ticket, session, client).await?;
-        return Ok(known.alias);
+        return called(known.alias, alias, ticket, &repos, client).await;
     }
     let provisional = provisional(ticket)?;
     let file = RepoFile {
@@ -262,17 +266,44 @@ pub(crate) async fn follow(
         client.ask(Request::Reload).await?;
         return Err(error);
     }
-    if let Some(alias) = alias {
-        return Ok(alias.clone());
-    }
-    let repo = repo(&provisional.to_string(), client).await?;
+    called(first.clone(), alias, ticket, &repos, client).await
+}
+
+/// Gives a followed repository the alias that is wanted; one that only has its provisional alias,
+/// what it calls itself, as soon as that is known.
+async fn called(
+    current: Name,
+    wanted: Option<&Name>,
+    ticket: &Ticket,
+    repos: &Repos<'_>,
+    client: &mut Client,
+) -> Result<Name> {
     let taken: Vec<Name> = repos.list()?.into_iter().map(|f| f.alias).collect();
-    let alias = free_alias(&repo.name, &taken).unwrap_or_else(|| provisional.clone());
-    if alias != provisional {
-        repos.rename(&provisional, &alias)?;
-        client.ask(Request::Reload).await?;
+    let alias = match wanted {
+        Some(wanted) => wanted.clone(),
+        None if current == provisional(ticket)? => {
+            let itself = repo(current.as_str(), client).await?.name;
+            free_alias(&itself, &taken).unwrap_or_else(|| current.clone())
+        }
+        None => current.clone(),
+    };
+    if alias == current {
+        return Ok(current);
     }
+    if taken.contains(&alias) {
+        return Err(taken_alias(&alias));
+    }
+    repos.rename(&current, &alias)?;
+    client.ask(Request::Reload).await?;
     Ok(alias)
+}
+
+fn taken_alias(alias: &Name) -> CliError {
+    CliError::new(
+        Exit::Failed,
+        format!("you follow a repository `{alias}` already"),
+        Hint::new("another name for this one: --alias NAME"),
+    )
 }
 
 /// Adds the ticket's addresses to a repository that is followed already.
@@ -516,6 +547,16 @@ pub(crate) fn parse_name(text: &str) -> Result<Name> {
     text.parse().map_err(|e: skep_proto::name::Error| {
         let hint = Hint::new("lower-case letters, digits and single dashes, for example `drop`");
         CliError::usage(e.to_string(), hint)
+    })
+}
+
+/// `REPO/NAME[@VERSION]`, as the usage of `verb` explains it.
+pub(crate) fn parse_package(text: &str, verb: &str) -> Result<PackageRef> {
+    text.parse().map_err(|e: skep_proto::name::Error| {
+        CliError::usage(
+            e.to_string(),
+            Hint::new(format!("skep {verb} REPO/NAME, or REPO/NAME@VERSION")),
+        )
     })
 }
 

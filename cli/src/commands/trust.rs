@@ -5,7 +5,7 @@ use skep_proto::name::{Name, PackageRef, RepoRef};
 use skep_proto::trust::file::{Glob, Who, append_rule, remove_rules};
 
 use super::Session;
-use super::repo::{could_not, parse_name, repo};
+use super::repo::{could_not, parse_name, parse_package, repo};
 use crate::args::trust::{Action, Trust};
 use crate::client::{Client, unexpected};
 use crate::error::{CliError, Exit, Hint, Result};
@@ -28,6 +28,7 @@ pub(crate) async fn run(args: &Trust, session: &Session<'_>) -> Result<Report> {
             removed
         }
         Some(Action::Test { release }) => {
+            parse_package(release, "trust test")?;
             let mut client = Client::connect(session).await?;
             let tested = super::verify::judged(release, "trust.test", false, &mut client).await;
             client.close().await;
@@ -235,7 +236,7 @@ pub(crate) fn refused(release: &Release) -> CliError {
     );
     let hint = match failed.first() {
         _ if nobody => Hint::new(format!(
-            "compare the fingerprint with one from another channel, then\n      skep trust add {called}"
+            "compare the fingerprint with one from another channel, then\nskep trust add {called}"
         )),
         Some(fact) if fact.check == "yank" => Hint::new("another version, or --allow-yanked"),
         Some(fact) if fact.check == "change" => {

@@ -59,3 +59,21 @@ fn empty_means_none_and_unset_means_asking() {
     );
     assert_eq!(with(None).expect_err("nobody to ask").exit, Exit::Usage);
 }
+
+#[test]
+fn a_new_passphrase_is_asked_for_twice_unless_there_is_none() {
+    let typed = |answers: &[&str]| {
+        let mut answers = answers.iter();
+        let asked = super::twice("new: ", |_| {
+            let answer = answers.next().expect("asked too often");
+            Ok(zeroize::Zeroizing::new((*answer).to_owned()))
+        });
+        assert!(answers.next().is_none(), "asked too seldom");
+        asked.map(|passphrase| passphrase.to_string())
+    };
+    assert_eq!(typed(&["secret", "secret"]).expect("the same"), "secret");
+    assert_eq!(typed(&[""]).expect("none"), "");
+    let error = typed(&["secret", "sceret"]).expect_err("a slip");
+    assert_eq!(error.exit, crate::error::Exit::Usage);
+    assert_eq!(error.message, "the two passphrases are not the same");
+}

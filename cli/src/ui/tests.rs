@@ -34,7 +34,7 @@ fn an_error_says_what_why_and_what_to_type() {
     assert_eq!(
         plain(&error_text(&error())),
         "error: you do not trust anybody for `l3af/\\u{1b}[1mratelimiting`\n  \
-           publisher  l3af-release\\u{a}error: fake\n  \
+           publisher  l3af-release\n             error: fake\n  \
            approvals  none you trust\n  \
            caused by: first line\n    second \\u{1b}[2J line\n\
          hint: compare the fingerprint with one from another channel, then\n      skep trust add x\n"

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Output, Stdio};
 
 use skep_proto::key::SigningKey;
 use skep_proto::key::file::{Protection, encode};
@@ -31,7 +31,41 @@ pub(crate) const ENVIRONMENT: [(&str, &str); 18] = [
     ("COLUMNS", "100"),
 ];
 
-/// The temporary folder of one case. `home/` in it is skep's, and not there at first.
+/// Settings of every home: nothing leaves this machine.
+const LOOPBACK: &str = "listen = [\"127.0.0.1:0\"]\nmdns = false\ngateway = []\n";
+
+/// A node that runs; killed when it is dropped.
+pub(crate) struct Node(Option<Child>);
+
+impl Node {
+    /// Waits until the node has ended by itself, and gives its stdout.
+    pub(crate) fn stdout(mut self) -> String {
+        let child = self.0.take().expect("only this takes it");
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// Sends a signal, and waits until the node has ended.
+    pub(crate) fn end(mut self, signal: rustix::process::Signal) -> Output {
+        let child = self.0.take().expect("only this takes it");
+        let process = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(process, signal).expect("it runs");
+        child.wait_with_output().expect("it ends")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            // One that has ended already is what we want.
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
+
+/// The temporary folder of one case. `home/` in it is skep's: settings, and nothing else at first.
 pub(crate) struct Fixture {
     folder: tempfile::TempDir,
 }
@@ -42,7 +76,35 @@ impl Fixture {
         let fixture = Self { folder };
         fs::create_dir(fixture.path()).expect("made");
         fixture.write_files();
+        fixture.write_packages();
+        fixture.new_home("home");
         fixture
+    }
+
+    /// A home whose node reaches no further than this machine, on any free port.
+    pub(crate) fn new_home(&self, name: &str) -> PathBuf {
+        let home = self.path().join(name);
+        fs::create_dir(&home).expect("made");
+        fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).expect("ours");
+        fs::write(home.join("config.toml"), LOOPBACK).expect("written");
+        home
+    }
+
+    /// Runs a node in the home `name`; it is ready when this returns.
+    pub(crate) fn node(&self, name: &str) -> Node {
+        self.node_with(name, "")
+    }
+
+    /// [`Fixture::node`], with more flags.
+    pub(crate) fn node_with(&self, name: &str, flags: &str) -> Node {
+        let child = self
+            .skep(&format!("node run --home {name} {flags}"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("skep runs");
+        self.run(&format!("node status --wait 30 --home {name}"));
+        Node(Some(child))
     }
 
     /// The current folder of the case.
@@ -102,11 +164,50 @@ impl Fixture {
             ("open.txt", 0o644, "secret\n"),
             ("typo.toml", 0o644, "listen = 7702\nmnds = false\n"),
             ("good.toml", 0o644, "listen = 7702\nmdns = false\n"),
+            ("text.o", 0o644, "int main(void) { return 0; }\n"),
         ] {
             let path = self.path().join(name);
             fs::write(&path, text).expect("written");
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("ours");
         }
+    }
+}
+
+impl Fixture {
+    /// The package of the demo in `drop/`, and others that differ from it in one thing.
+    fn write_packages(&self) {
+        let package = |folder: &str, from: &str, to: &str| {
+            let demo = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("demo");
+            let into = self.path().join(folder);
+            fs::create_dir(&into).expect("made");
+            for file in ["drop.bpf.o", "dropctl", "README.md", "LICENSE"] {
+                fs::copy(demo.join(file), into.join(file)).expect("copied");
+            }
+            let text = fs::read_to_string(demo.join("skep.toml")).expect("the demo");
+            assert!(text.contains(from), "{from}");
+            fs::write(into.join("skep.toml"), text.replace(from, to)).expect("written");
+        };
+        package("drop", "", "");
+        package("changed", "Counts packets", "Counts no packets");
+        package("newer", "\"0.1.0\"", "\"0.2.0\"");
+        package("escapes", "\"drop.bpf.o\"", "\"../drop/drop.bpf.o\"");
+        package("absolute", "\"dropctl\"", "\"/bin/sh\"");
+        package("misnamed", "\"drop\"", "\"Drop It\"");
+        package("misversioned", "\"0.1.0\"", "\"1.0\"");
+        package("missing", "\"dropctl\"", "\"dropd\"");
+        package("unlicensed", "GPL-2.0-only OR", "GPL-2-ish OR");
+        package("typo", "description", "descripton");
+        package("text", "", "");
+        fs::copy(
+            self.path().join("text.o"),
+            self.path().join("text/drop.bpf.o"),
+        )
+        .expect("copied");
+        package("linked", "", "");
+        let link = self.path().join("linked/dropctl");
+        fs::remove_file(&link).expect("there");
+        std::os::unix::fs::symlink("/bin/sh", &link).expect("a link");
+        fs::create_dir(self.path().join("empty")).expect("made");
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
@@ -12,7 +13,11 @@ use crate::fixture::Fixture;
 
 /// Checks the documents that `line` prints against `tests/schemas/VERB.json`.
 fn check(fixture: &Fixture, verb: &str, line: &str) {
-    let out = fixture.run(&format!("{line} --json"));
+    pinned(verb, &fixture.run(&format!("{line} --json")));
+}
+
+/// Checks documents against `tests/schemas/VERB.json`.
+fn pinned(verb: &str, out: &str) {
     let shapes: Vec<Value> = out
         .lines()
         .map(|line| {
@@ -110,6 +115,64 @@ fn doctor() {
     )
     .expect("copied");
     check(&fixture, "doctor.config", "doctor --config");
+}
+
+#[test]
+fn packages() {
+    let fixture = Fixture::new();
+    check(&fixture, "new", "new guard --from drop/drop.bpf.o");
+    check(&fixture, "repo.create", "repo create ana");
+    check(&fixture, "publish", "publish drop");
+    check(&fixture, "info", "info ana/drop");
+    check(&fixture, "get", "get ana/drop");
+    check(&fixture, "get.dsse", "get ana/drop --dsse");
+    check(&fixture, "verify", "verify ana/drop --explain");
+    check(
+        &fixture,
+        "publish.status",
+        "publish --yank ana/drop@0.1.0 --yes",
+    );
+}
+
+#[test]
+fn trust() {
+    let fixture = Fixture::new();
+    fixture.run("publish drop --yes");
+    check(&fixture, "trust", "trust");
+    check(&fixture, "trust.test", "trust test ana/drop");
+    check(&fixture, "trust.remove", "trust remove ana/drop");
+    check(&fixture, "trust.add", "trust add ana/drop --yes");
+}
+
+#[test]
+fn nodes_and_repositories() {
+    let fixture = Fixture::new();
+    fixture.run("publish drop --yes");
+    check(&fixture, "repo", "repo");
+    check(&fixture, "repo.show", "repo show ana");
+    let author = fixture.node("home");
+    check(&fixture, "repo.ticket", "repo ticket ana drop");
+    let ticket = fixture.run("repo ticket ana drop");
+
+    fixture.new_home("friend");
+    let line = format!("repo add {} --trust --yes --home friend", ticket.trim());
+    check(&fixture, "repo.add", &line);
+    let friend = fixture.node_with("friend", "--json");
+    check(&fixture, "node.status", "node status --home friend");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while fixture.run("node peers").is_empty() {
+        assert!(Instant::now() < deadline, "the friend's node never came");
+    }
+    check(&fixture, "node.peers", "node peers");
+    check(&fixture, "repo.remove", "repo remove ana --home friend");
+    check(&fixture, "node.stop", "node stop --home friend");
+    pinned("node.run", &friend.stdout());
+    drop(author);
+}
+
+#[test]
+fn a_demo() {
+    check(&Fixture::new(), "demo", "demo");
 }
 
 #[test]

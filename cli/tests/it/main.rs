@@ -2,6 +2,7 @@
 
 mod fixture;
 mod json;
+mod nodes;
 mod streams;
 mod templates;
 mod transcripts;

@@ -17,9 +17,12 @@ fn transcripts() {
         .collect();
     pages.sort();
     assert!(!pages.is_empty(), "no pages in {}", manual.display());
-    for page in pages {
-        type_page(&page);
-    }
+    // Each page has a folder and a home of its own: they are typed at the same time.
+    std::thread::scope(|scope| {
+        for page in &pages {
+            scope.spawn(|| type_page(page));
+        }
+    });
 }
 
 /// Runs a copy of the page in the folder of the case, so that what is typed can name its files.
@@ -28,6 +31,30 @@ fn type_page(page: &Path) {
     let copy = fixture.page();
     fs::copy(page, &copy).expect("copied");
 
+    // Nodes that the page about nodes meets: one that runs, and one that it starts, which is stopped
+    // from elsewhere once it answers.
+    let meets_nodes = page.file_stem().is_some_and(|stem| stem == "node");
+    let running = meets_nodes.then(|| {
+        fixture.new_home("running");
+        fixture.new_home("started");
+        fixture.node("running")
+    });
+    std::thread::scope(|scope| {
+        if meets_nodes {
+            scope.spawn(|| {
+                fixture.run("node status --wait 60 --home started");
+                fixture.run("node stop --home started");
+            });
+        }
+        type_into(&fixture, &copy);
+    });
+    drop(running);
+    if std::env::var_os("TRYCMD").is_some_and(|mode| mode == "overwrite") {
+        fs::copy(&copy, page).expect("written back");
+    }
+}
+
+fn type_into(fixture: &Fixture, copy: &Path) {
     let cases = trycmd::TestCases::new();
     cases
         .register_bin("skep", Path::new(env!("CARGO_BIN_EXE_skep")))
@@ -38,14 +65,11 @@ fn type_page(page: &Path) {
         .env("SKEP_HOME", fixture.home().display().to_string())
         .insert_var("[HERE]", fixture.path().display().to_string())
         .expect("a name for the folder")
-        .case(&copy);
+        .case(copy);
     for (name, value) in ENVIRONMENT {
         cases.env(name, value);
     }
     cases.run();
-    if std::env::var_os("TRYCMD").is_some_and(|mode| mode == "overwrite") {
-        fs::copy(&copy, page).expect("written back");
-    }
 }
 
 /// A tool that a page types besides skep.

@@ -23,7 +23,7 @@ use crate::core::{Command, Holding, HoldingReason, Input, Reply, RequestId, Want
 use crate::driver::Handle;
 use crate::perform::InFlight;
 use crate::release::{self, Files};
-use crate::snapshot::{RepoSnapshot, Snapshot, facts, release_line};
+use crate::snapshot::{NotFound, RepoSnapshot, Snapshot, facts, release_line};
 use crate::store::Store;
 use crate::{net, repos};
 
@@ -59,6 +59,12 @@ impl Answers {
         if let Request::OpenBlob { hash } = request {
             return self.open_blob(hash, connection);
         }
+        if matches!(request, Request::Stop) {
+            // Said first: the process may be gone before anything else is.
+            let said = connection.send(&Response::Done, None);
+            self.stop.send_replace(true);
+            return said;
+        }
         let answered = self.answer_without_file(request, file, connection);
         let response = answered.unwrap_or_else(Response::Refused);
         connection.send(&response, None)
@@ -73,10 +79,6 @@ impl Answers {
         match request {
             Request::Status => Ok(self.status()),
             Request::Peers => Ok(self.peers()),
-            Request::Stop => {
-                self.stop.send_replace(true);
-                Ok(Response::Done)
-            }
             Request::Reload => self.reload(),
             Request::AwaitSync { repo } => self.await_sync(repo),
             Request::Repo { repo } => {
@@ -140,7 +142,7 @@ impl Answers {
                 addresses: self.addresses(),
             }),
             Request::Doctor => Ok(self.doctor()),
-            Request::OpenBlob { .. } => Err(failed("a file is asked for on its own")),
+            Request::Stop | Request::OpenBlob { .. } => Err(failed("this is asked for on its own")),
         }
     }
 
@@ -207,7 +209,15 @@ impl Answers {
         let repo = repo_of(&snapshot, &reference.repo.to_string())?;
         let resolved = repo
             .resolve(&reference.name, reference.requirement.as_ref(), asked)
-            .map_err(|e| not_found(e.to_string()))?;
+            .map_err(|e| Refused {
+                hint: Some(match e {
+                    NotFound::Version { .. } => {
+                        format!("skep info {}/{}", reference.repo, reference.name)
+                    }
+                    _ => format!("skep repo show {}", reference.repo),
+                }),
+                ..not_found(e.to_string())
+            })?;
         let subject = &resolved.subject;
         let payload = self.payload(repo, &subject.name, &subject.version, subject.manifest)?;
         let view = repo

@@ -1,1 +1,3 @@
-//! it
+//! Integration tests of the whole: what was agreed on, and real processes.
+
+mod tidy;

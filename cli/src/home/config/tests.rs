@@ -117,7 +117,7 @@ fn addresses_are_limited_in_number_and_length() {
     );
     assert_eq!(
         refused(&peers(1, ADDRESS_BYTES_MAX + 1)),
-        "an address in `peers` has 256 bytes of text where at most 255 are allowed"
+        "an address in `peers` or `addresses` has 256 bytes of text where at most 255 are allowed"
     );
     let listen = vec!["\"127.0.0.1:1\""; ADDRESSES_MAX + 1].join(", ");
     assert!(refused(&format!("listen = [{listen}]")).starts_with("more than 64"));
