@@ -12,12 +12,7 @@ use skep_proto::package::dsse::{IN_TOTO, envelope, signers};
 use skep_proto::package::manifest::{File, Manifest};
 use skep_proto::ticket::Ticket;
 
-<<<<<<< HEAD
-use super::repo::follow;
-=======
-use super::Session;
 use super::repo::{follow, parse_package, parse_ticket};
->>>>>>> manual
 use super::trust::{believe_for, called, publisher_line, refused, release};
 use super::{Session, contents};
 use crate::args::get::Get;
