@@ -6,6 +6,7 @@
 mod assemble;
 mod facts;
 mod license;
+mod strict;
 mod write;
 
 use serde::Deserialize;
@@ -13,10 +14,11 @@ use serde::Deserialize;
 use crate::ebpf::Direction;
 use crate::id::RepoId;
 use crate::name::{Name, Version};
-use crate::package::manifest::{self, Chain, FileKind, Global, Value};
+use crate::package::manifest::FileKind;
 
 pub use assemble::{Assembled, FileDigest, Found, Problem, assemble};
 pub use license::{LICENSES, spdx_of};
+pub use strict::{Chain, Global, MapValue, Value};
 pub use write::{for_new, guess_hook, with_repository};
 
 /// The package file.
@@ -186,9 +188,9 @@ pub struct Test {
     #[serde(default)]
     pub repeat: Option<u32>,
     #[serde(default)]
-    pub before: Vec<manifest::MapValue>,
+    pub before: Vec<MapValue>,
     #[serde(default)]
-    pub after: Vec<manifest::MapValue>,
+    pub after: Vec<MapValue>,
 }
 
 /// A file that is no package file; the text draws where.

@@ -77,7 +77,6 @@ pub struct Program {
 
 /// How a program stands among others on one hook.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Chain {
     /// The program array with which it calls the next one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -113,14 +112,12 @@ pub struct Map {
 
 /// A key and a value in hex, as they stand in memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Value {
     pub key: String,
     pub value: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Global {
     pub name: String,
     /// Absent where every object has it.

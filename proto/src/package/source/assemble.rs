@@ -324,8 +324,8 @@ fn details(source: &Source) -> Details {
                 expect: test.expect.clone(),
                 output: test.output.clone(),
                 repeat: test.repeat,
-                before: test.before.clone(),
-                after: test.after.clone(),
+                before: test.before.iter().map(Into::into).collect(),
+                after: test.after.iter().map(Into::into).collect(),
             })
             .collect(),
         requires: source.requires.iter().map(requires).collect(),

@@ -38,7 +38,7 @@ pub(super) fn facts(source: &Source, found: &[Found], problems: &mut Vec<Problem
     }
     add_programs(source, &mut facts, problems);
     add_maps(source, &mut facts, problems);
-    facts.globals.clone_from(&source.globals);
+    facts.globals = source.globals.iter().map(Into::into).collect();
     check_names(source, &facts, problems);
     facts
 }
@@ -136,7 +136,8 @@ fn add_program(said: &Program, program: &mut manifest::Program, problems: &mut V
     program.optional |= said.optional;
     program.target = said.target.clone().or(program.target.take());
     program.alternative.clone_from(&said.alternative);
-    program.chain = said.chain.clone().filter(|chain| !chain.is_empty());
+    let chain = said.chain.as_ref().map(manifest::Chain::from);
+    program.chain = chain.filter(|chain| !chain.is_empty());
 }
 
 fn add_hook(hook: &str, program: &mut manifest::Program, problems: &mut Vec<Problem>) {
@@ -187,7 +188,7 @@ fn add_maps(source: &Source, facts: &mut Facts, problems: &mut Vec<Problem>) {
         }
         for map in facts.maps.iter_mut().filter(|it| meant(it)) {
             map.description.clone_from(&said.description);
-            map.values.clone_from(&said.values);
+            map.values = said.values.iter().map(Into::into).collect();
             check_values(map, problems);
         }
     }

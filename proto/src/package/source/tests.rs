@@ -77,8 +77,25 @@ fn an_object_that_is_none_is_refused() {
 
 #[test]
 fn unknown_fields_are_errors_with_a_picture() {
-    let error = Source::parse(&TEXT.replace("version", "versoin")).expect_err("an error");
-    assert!(error.to_string().contains('^'), "{error}");
+    let check = |text: &str| {
+        let error = Source::parse(text).expect_err("an error").to_string();
+        assert!(
+            error.contains('^') && error.contains("unknown field"),
+            "{error}"
+        );
+    };
+    check(&TEXT.replace("version", "versoin"));
+    for more in [
+        "[[program]]\nname = \"drop\"\nchain = { mapp = \"x\" }\n",
+        "[[map]]\nname = \"m\"\nvalues = [{ key = \"\", value = \"\", valeu = 1 }]\n",
+        "[[global]]\nname = \"g\"\ntyp = \"int\"\n",
+        "[[object]]\nfile = \"x\"\nendain = \"big\"\n",
+        "[kernel]\nmni = \"5.9\"\n",
+        "[[file]]\npath = \"x\"\nkidn = \"config\"\n",
+        "[[test]]\nprogram = \"p\"\ninput = \"i\"\nexpect = \"e\"\nbefore = [{ mpa = \"\" }]\n",
+    ] {
+        check(&format!("{TEXT}\n{more}"));
+    }
 }
 
 #[test]
