@@ -61,10 +61,6 @@ fn files() -> impl Strategy<Value = Vec<File>> {
     let heads: Vec<char> = ('b'..='y').collect();
     let path = ("[A-Za-z0-9 ._-]{0,8}", "[A-Za-z0-9_漢-]{1,12}");
     let others = subsequence(heads, 0..8).prop_flat_map(move |heads| {
-<<<<<<< HEAD
-        let path = path;
-=======
->>>>>>> package
         let files: Vec<_> = heads
             .into_iter()
             .map(move |head| {
