@@ -1,3 +1,4 @@
 //! Integration tests of the whole: what was agreed on, and real processes.
 
+mod processes;
 mod tidy;
