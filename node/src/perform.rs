@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use skep_proto::blob::GroupList;
+use skep_proto::blob::{GroupList, group_count};
 use skep_proto::claimed::{Claimed, Verified};
 use skep_proto::hash::{Blake3, Sha256};
 use skep_proto::id::{NodeId, RepoId};
@@ -282,7 +282,8 @@ async fn take_groups(
     FetchEnd::Done
 }
 
-/// What the store has of a blob that is to be fetched.
+/// What the store has of a blob that is to be fetched. One whose last group an earlier process
+/// wrote, and did not live to put in its place, is put there now: nothing of it is left to ask for.
 fn begin(
     store: &dyn Store,
     hash: Blake3,
@@ -291,6 +292,10 @@ fn begin(
 ) -> Result<Held, store::Error> {
     Ok(match store.begin(&hash, size_bytes, list)? {
         store::Held::Whole => Held::Whole,
+        store::Held::Part { groups, .. } if groups.len() as u64 == group_count(size_bytes) => {
+            store.finish(&hash)?;
+            Held::Whole
+        }
         store::Held::Part { groups, list } => Held::Part { groups, list },
     })
 }
@@ -352,5 +357,25 @@ fn tell(event: &Event) {
             tracing::debug!(%repo, view_hash, "the view changed");
         }
         Event::ReadOnly { why } => tracing::error!(why, "read-only"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::memory::Memory;
+
+    #[test]
+    fn a_blob_that_an_earlier_process_left_one_step_short_is_whole() {
+        let store = Memory::default();
+        let bytes = b"the whole of it";
+        let (hash, size) = (Blake3::of(&[bytes]), bytes.len() as u64);
+        let held = begin(&store, hash, size, None).expect("begun");
+        assert!(matches!(held, Held::Part { groups, .. } if groups.is_empty()));
+        store.write_group(&hash, 0, bytes).expect("written");
+        // The process ends here; the next one begins again.
+        let held = begin(&store, hash, size, None).expect("begun again");
+        assert!(matches!(held, Held::Whole));
+        assert!(store.blob(&hash).expect("looked for").is_some());
     }
 }
