@@ -51,9 +51,12 @@ pub(crate) fn stops_by_itself(cli: &Cli) -> bool {
     use crate::args::node::{Action, Node};
     matches!(
         cli.verb,
-        Some(Verb::Node(Node {
-            action: Action::Run
-        }))
+        Some(
+            Verb::Demo(_)
+                | Verb::Node(Node {
+                    action: Action::Run
+                })
+        )
     )
 }
 

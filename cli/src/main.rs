@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 const GRACE: Duration = Duration::from_millis(300);
 
 /// Runs the command, and ends it at Ctrl-C: whatever it does is safe to be left at any moment. A
-/// node is not cut off: it heeds the signals itself.
+/// node and the demo are not cut off: they heed the signals themselves.
 fn run(cli: &Cli, matches: &ArgMatches, ui: &Arc<Ui>) -> error::Result<()> {
     let env = Environment::read();
     let could_not = |what: &str, cause: &std::io::Error| {

@@ -6,7 +6,11 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::Session;
 use super::repo::could_not;
@@ -30,6 +34,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 pub(crate) async fn run(args: &Demo, session: &Session<'_>) -> Result<Report> {
     let keep = args.keep;
+    // Before there is a folder that could be left behind.
+    let interrupted = interrupted()?;
     let dir = folder()?;
     let mut stage = Stage {
         exe: std::env::current_exe().map_err(|e| could_not("find this program", &e))?,
@@ -38,6 +44,7 @@ pub(crate) async fn run(args: &Demo, session: &Session<'_>) -> Result<Report> {
         steps: Table::new(&["step", "took", "verified"]),
         session,
         keep,
+        interrupted,
     };
     let played = stage.play();
     if played.is_ok() && keep {
@@ -46,6 +53,24 @@ pub(crate) async fn run(args: &Demo, session: &Session<'_>) -> Result<Report> {
     let steps = std::mem::replace(&mut stage.steps, Table::new(&[]));
     drop(stage);
     played.map(|()| Report::answer("demo").table("steps", steps))
+}
+
+/// True once somebody wants the demo to end. It is looked at between the steps, so that the nodes
+/// and the folder are taken away as after any other end.
+fn interrupted() -> Result<Arc<AtomicBool>> {
+    let heed = |kind| signal(kind).map_err(|e| could_not("heed signals", &e));
+    let mut interrupt = heed(SignalKind::interrupt())?;
+    let mut terminate = heed(SignalKind::terminate())?;
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let heard = Arc::clone(&interrupted);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        heard.store(true, Ordering::Relaxed);
+    });
+    Ok(interrupted)
 }
 
 fn folder() -> Result<PathBuf> {
@@ -62,6 +87,7 @@ struct Stage<'a> {
     steps: Table,
     session: &'a Session<'a>,
     keep: bool,
+    interrupted: Arc<AtomicBool>,
 }
 
 impl Drop for Stage<'_> {
@@ -224,9 +250,13 @@ impl Stage<'_> {
     fn skep<S: AsRef<OsStr>>(&self, who: &str, args: &[S]) -> Result<Output> {
         let mut command = self.command(who);
         command.args(args);
-        command
+        let output = command
             .output()
-            .map_err(|e| could_not("start this program", &e))
+            .map_err(|e| could_not("start this program", &e));
+        if self.interrupted.load(Ordering::Relaxed) {
+            return Err(CliError::interrupted());
+        }
+        output
     }
 
     /// Runs a command that must succeed, as a step.

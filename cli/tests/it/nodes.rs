@@ -1,5 +1,7 @@
 //! What needs a node that runs, or two: signals, and a ticket from one person to another.
 
+use std::process::Stdio;
+
 use rustix::process::Signal;
 
 use crate::fixture::Fixture;
@@ -19,6 +21,36 @@ fn a_node_ends_cleanly_at_ctrl_c_and_when_a_supervisor_says_so() {
         );
         assert!(!fixture.home().join("skep.sock").exists(), "{signal:?}");
     }
+}
+
+#[test]
+fn a_demo_that_is_interrupted_leaves_nothing_behind() {
+    let fixture = Fixture::new();
+    let temporary = fixture.path().join("tmp");
+    std::fs::create_dir(&temporary).expect("made");
+    let is_empty = || {
+        std::fs::read_dir(&temporary)
+            .expect("there")
+            .next()
+            .is_none()
+    };
+    let child = fixture
+        .skep("demo")
+        .env("TMPDIR", &temporary)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("skep runs");
+    while is_empty() {
+        std::thread::yield_now();
+    }
+    let process = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(process, Signal::INT).expect("it runs");
+    let output = child.wait_with_output().expect("it ends");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.ends_with("error: interrupted\n"), "{stderr}");
+    assert!(is_empty(), "a folder was left");
 }
 
 #[test]
