@@ -24,7 +24,8 @@ async fn report(parsed: &PackageRef, reference: &str, client: &mut Client) -> Re
     let request = Request::Release {
         package: reference.to_owned(),
         normal: false,
-        allow_yanked: true,
+        // Without a version, the one that would be chosen.
+        allow_yanked: parsed.requirement.is_some(),
         accept_change: false,
     };
     let release = release(request, client).await?;
