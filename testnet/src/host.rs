@@ -262,10 +262,7 @@ impl Host {
                 return Ok(());
             }
             invariant::before(self, world, &effect)?;
-            if let Effect::Persist(change) = &effect
-                && self.write_fails()
-            {
-                let _ = change;
+            if matches!(effect, Effect::Persist(_)) && self.write_fails() {
                 return self.write_failed(now, world, dice, acts);
             }
             self.perform(now, effect, world, dice, acts)?;
