@@ -181,6 +181,8 @@ impl Host {
     }
 }
 
+mod branches;
+
 const SESSION: SessionId = SessionId(1);
 
 fn connect(host: &mut Host, peer: u8, opener: bool) -> Vec<Effect> {
