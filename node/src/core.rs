@@ -208,7 +208,7 @@ impl Core {
             .collect();
         for repo in self.repos.values_mut() {
             repo.settings = followed.remove(&repo.id);
-            repo.repin();
+            self.out.extend(repo.repin().map(Effect::Persist));
         }
         for (id, settings) in followed {
             self.repos.insert(id, Repository::new(id, settings));

@@ -92,7 +92,7 @@ fn take_fact(restored: &mut Restored, kind: FactKind, key: &str, value: &[u8]) {
                 restored.cuts.insert(cut.mark.key, cut);
             }
         }
-        // Nothing writes them yet.
-        FactKind::Restriction | FactKind::Settled => {}
+        // Nothing writes it yet.
+        FactKind::Restriction => {}
     }
 }

@@ -86,7 +86,8 @@ impl Repository {
     pub(super) fn new(id: RepoId, settings: (Name, RepoFile)) -> Self {
         let mut repo = Self::restore(Restored::nothing(id));
         repo.settings = Some(settings);
-        repo.repin();
+        // Of a chain without documents nothing is followed yet: nothing to persist.
+        drop(repo.repin());
         repo
     }
 
@@ -174,16 +175,29 @@ impl Repository {
         })
     }
 
-    /// The file of the repository may have changed: its pin, and what is offered.
-    pub(super) fn repin(&mut self) {
-        if self.chain.pin() != self.pin() {
+    /// The file of the repository may have changed: its pin, and what is offered. A pin on a document
+    /// beside the chain is a person's word on which of two branches to follow.
+    pub(super) fn repin(&mut self) -> Option<Change> {
+        let (before, pin) = (self.chain.followed(), self.pin());
+        if self.chain.pin() != pin {
             let documents = self.chain.documents().cloned().collect();
-            let followed = self.chain.followed();
-            let chain = Chain::resume(self.id, documents, followed, self.pin());
+            let mut chain = Chain::resume(self.id, documents, before, pin);
+            let beside = |pin: &Pin| chain.rivals().iter().any(|r| r.sha256 == pin.sha256);
+            if let Some(pin) = pin.filter(beside) {
+                // One that no chain leads to changes nothing.
+                drop(chain.settle(pin));
+            }
             self.chain = Arc::new(chain);
             self.stale = true;
         }
         self.refresh_offered();
+        self.followed_since(before)
+    }
+
+    /// What to persist if another document than before is the latest that is followed.
+    fn followed_since(&self, before: Option<Pin>) -> Option<Change> {
+        let followed = self.chain.followed().filter(|pin| Some(*pin) != before)?;
+        Some(self.fact(FactKind::Followed, "chain".to_owned(), pin_bytes(&followed)))
     }
 
     /// How many documents of the chain can be believed.
@@ -221,9 +235,7 @@ impl Repository {
         if !changes.is_empty() {
             self.stale = true;
         }
-        if let Some(followed) = self.chain.followed().filter(|pin| Some(*pin) != before) {
-            changes.push(self.fact(FactKind::Followed, "chain".to_owned(), pin_bytes(&followed)));
-        }
+        changes.extend(self.followed_since(before));
         changes
     }
 

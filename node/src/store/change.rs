@@ -73,8 +73,6 @@ pub enum FactKind {
     Holding,
     /// A yank, advisory, suspension or quarantine that was shown and stays.
     Restriction,
-    /// Which of two rival root documents a person chose.
-    Settled,
     /// The latest root document of the branch that is followed: without it a restarted node would
     /// be a newcomer to a fork.
     Followed,
@@ -145,11 +143,10 @@ impl Change {
 }
 
 impl FactKind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 6] = [
         Self::Admitted,
         Self::Holding,
         Self::Restriction,
-        Self::Settled,
         Self::Followed,
         Self::Shown,
         Self::CutProof,
@@ -161,7 +158,6 @@ impl FactKind {
             Self::Admitted => "admitted",
             Self::Holding => "holding",
             Self::Restriction => "restriction",
-            Self::Settled => "settled",
             Self::Followed => "followed",
             Self::Shown => "shown",
             Self::CutProof => "cut-proof",

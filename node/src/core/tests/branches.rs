@@ -228,6 +228,13 @@ fn cut_at(made: &Made, tip: &Tip) -> Tip {
 /// The second version of the root document: another registrar; the first one's log counts up to
 /// where `registrar` ends.
 fn replaced(made: &Made, registrar: &Tip, cuts: Vec<RootCut>) -> Command {
+    Command::PutRoot {
+        repo: made.id,
+        root: second_root(made, registrar, cuts),
+    }
+}
+
+fn second_root(made: &Made, registrar: &Tip, cuts: Vec<RootCut>) -> SignedRoot {
     let root_key = signing(1);
     let first = skep_proto::repo::root::Document::parse(&made.root.payload).expect("a document");
     let skep_proto::repo::root::Document::Known(mut document) = first else {
@@ -242,12 +249,9 @@ fn replaced(made: &Made, registrar: &Tip, cuts: Vec<RootCut>) -> Command {
     let payload = document.to_payload().expect("a document");
     let message = root::message(&payload);
     let signatures = [&root_key, &signing(8)].map(|key| (key.key(), key.sign(&message)));
-    Command::PutRoot {
-        repo: made.id,
-        root: SignedRoot {
-            payload,
-            signatures: signatures.to_vec(),
-        },
+    SignedRoot {
+        payload,
+        signatures: signatures.to_vec(),
     }
 }
 
@@ -485,6 +489,46 @@ fn while_the_registrars_log_has_two_branches_readers_see_what_was_last() {
         (a.listed(&made), a.snapshot(&made).paused),
         (vec!["1.0.0".into()], None)
     );
+}
+
+#[test]
+fn of_two_root_documents_a_person_chooses_and_the_choice_stays() {
+    let made = made();
+    let cut = RootCut {
+        mark: mark(&made.publisher),
+        reason: String::new(),
+    };
+    let first = second_root(&made, &made.registrar, vec![]);
+    let second = second_root(&made, &made.registrar, vec![cut]);
+    let mut node = Node::with(10, &made, &made.publisher);
+    let put = |node: &mut Node, root: &SignedRoot| {
+        node.command(Command::PutRoot {
+            repo: made.id,
+            root: root.clone(),
+        })
+    };
+    put(&mut node, &first);
+    assert_eq!(node.snapshot(&made).state_text(), "ok");
+    put(&mut node, &second);
+    let disputed = "two root documents of version 2";
+    assert_eq!(node.snapshot(&made).state_text(), disputed);
+    assert_eq!(node.listed(&made), ["1.0.0"], "readers see what was last");
+    let mut node = node.restarted(&made);
+    assert_eq!(node.snapshot(&made).state_text(), disputed);
+    let chosen = |node: &Node| {
+        let snapshot = node.snapshot(&made);
+        let latest = snapshot.chain.latest_pin().expect("a document");
+        (snapshot.state_text(), latest.sha256)
+    };
+    for root in [&first, &second, &first] {
+        let sha256 = Sha256::of(&[&root.payload]);
+        node.take(made.pinned(2, root));
+        assert_eq!(chosen(&node), ("ok".to_owned(), sha256));
+        let restored = crate::restore::restore(&node.store).expect("read");
+        node.core = Core::new(super::node(node.id), [node.id; 32], restored);
+        node.take(made.pinned(2, root));
+        assert_eq!(chosen(&node), ("ok".to_owned(), sha256), "after a restart");
+    }
 }
 
 #[test]

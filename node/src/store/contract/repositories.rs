@@ -82,7 +82,7 @@ pub(super) fn what_was_persisted_is_loaded_in_order(open: Open<'_>) {
         Change::Follow { repo: b },
         Change::Follow { repo: a },
         root(b, 1, 3),
-        fact(FactKind::Settled, "3", b"x"),
+        fact(FactKind::Followed, "3", b"x"),
         fact(FactKind::Holding, "b@1.0.0", b""),
         fact(FactKind::Holding, "a@1.0.0-Rc.1", b"y"),
         Change::Evidence {
@@ -146,7 +146,7 @@ pub(super) fn what_was_persisted_is_loaded_in_order(open: Open<'_>) {
         },
         loaded_fact(FactKind::Holding, "a@1.0.0-Rc.1", b"y"),
         loaded_fact(FactKind::Holding, "b@1.0.0", b""),
-        loaded_fact(FactKind::Settled, "3", b"x"),
+        loaded_fact(FactKind::Followed, "3", b"x"),
         Loaded::Repository { repo: b },
         loaded_root(b, 1, 3),
     ];
