@@ -28,7 +28,10 @@ pub use exchange::WantEnd;
 pub use input::{
     Command, FetchEnd, GossipId, Held, Holding, HoldingReason, Input, RequestId, SessionId,
 };
-pub use repository::{Basis, CutProof, Restored, RestoredLog, pin_from_bytes};
+pub use repository::{
+    Basis, CutProof, Restored, RestoredLog, Restriction, RestrictionKey, RestrictionKind,
+    pin_from_bytes, restriction_key,
+};
 
 use crate::snapshot::Snapshot;
 use repository::Repository;
@@ -240,7 +243,9 @@ impl Core {
                 repo,
                 manifest,
                 holding,
-            } => self.with_repo(id, repo, |repo| repo.hold(manifest, holding)),
+            } => self.with_repo(id, repo, |repo| {
+                repo.hold(manifest, holding).into_iter().collect()
+            }),
             Command::Admit {
                 repo,
                 name,
@@ -260,7 +265,7 @@ impl Core {
         &mut self,
         id: RequestId,
         repo: RepoId,
-        change: impl FnOnce(&mut Repository) -> Option<crate::store::Change>,
+        change: impl FnOnce(&mut Repository) -> Vec<crate::store::Change>,
     ) {
         let Some(repo) = self.repos.get_mut(&repo) else {
             return self.reply(
@@ -268,9 +273,8 @@ impl Core {
                 Reply::Refused("this node does not follow the repository".into()),
             );
         };
-        if let Some(change) = change(repo) {
-            self.out.push(Effect::Persist(change));
-        }
+        let changes = change(repo);
+        self.out.extend(changes.into_iter().map(Effect::Persist));
         self.unseen = true;
         self.reply(id, Reply::Done);
     }

@@ -6,7 +6,9 @@ use skep_proto::hash::Sha256;
 use skep_proto::id::RepoId;
 use skep_proto::key::Key;
 
-use crate::core::{Basis, CutProof, Holding, Restored, RestoredLog, pin_from_bytes};
+use crate::core::{
+    Basis, CutProof, Holding, Restored, RestoredLog, Restriction, pin_from_bytes, restriction_key,
+};
 use crate::store::{Error, FactKind, Loaded, Store};
 
 /// Everything that the store has, repository by repository.
@@ -92,7 +94,12 @@ fn take_fact(restored: &mut Restored, kind: FactKind, key: &str, value: &[u8]) {
                 restored.cuts.insert(cut.mark.key, cut);
             }
         }
-        // Nothing writes it yet.
-        FactKind::Restriction => {}
+        FactKind::Restriction => {
+            if let (Some(key), Ok(restriction)) =
+                (restriction_key(key), Restriction::from_bytes(value))
+            {
+                restored.restrictions.insert(key, restriction);
+            }
+        }
     }
 }

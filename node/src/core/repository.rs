@@ -3,6 +3,7 @@
 mod frontier;
 mod logs;
 mod memory;
+mod restrictions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use frontier::Last;
 pub use logs::CutProof;
 use logs::Log;
 pub(super) use logs::{Contradiction, Standing, Target};
+pub use restrictions::{Restriction, RestrictionKey, RestrictionKind, restriction_key};
 
 /// What the store held of one repository when it was opened.
 #[derive(Debug)]
@@ -47,6 +49,7 @@ pub struct Restored {
     pub evidence: BTreeMap<Key, ForkEvidence>,
     pub holdings: BTreeMap<Sha256, Holding>,
     pub admitted: BTreeMap<(Name, Version), Sha256>,
+    pub restrictions: BTreeMap<RestrictionKey, Restriction>,
 }
 
 #[derive(Debug, Default)]
@@ -79,6 +82,7 @@ pub(super) struct Repository {
     holdings: Arc<BTreeMap<Sha256, Holding>>,
     offered: Arc<BTreeSet<Blake3>>,
     admitted: Arc<BTreeMap<(Name, Version), Sha256>>,
+    restrictions: Arc<BTreeMap<RestrictionKey, Restriction>>,
     stale: bool,
 }
 
@@ -133,6 +137,7 @@ impl Repository {
             holdings: Arc::new(restored.holdings),
             offered: Arc::default(),
             admitted: Arc::new(restored.admitted),
+            restrictions: Arc::new(restored.restrictions),
             stale: true,
         };
         if let Some(basis) = restored.shown {
@@ -285,6 +290,7 @@ impl Repository {
             holdings: Arc::clone(&self.holdings),
             offered: Arc::clone(&self.offered),
             admitted: Arc::clone(&self.admitted),
+            restrictions: Arc::clone(&self.restrictions),
             logs: positions.collect(),
         })
     }
@@ -304,6 +310,7 @@ impl Restored {
             evidence: BTreeMap::new(),
             holdings: BTreeMap::new(),
             admitted: BTreeMap::new(),
+            restrictions: BTreeMap::new(),
         }
     }
 }

@@ -71,7 +71,7 @@ pub enum FactKind {
     Admitted,
     /// A release whose blobs are present for this repository, and why.
     Holding,
-    /// A yank, advisory, suspension or quarantine that was shown and stays.
+    /// A yank or quarantine that was shown and stays.
     Restriction,
     /// The latest root document of the branch that is followed: without it a restarted node would
     /// be a newcomer to a fork.
