@@ -199,6 +199,14 @@ impl Answers {
                 message: "no peer that has the repository could be reached".to_owned(),
                 hint: Some("is the other node running, and can you reach its address?".to_owned()),
             }),
+            Reply::Lied { peer, what } => Err(Refused {
+                why: Refusal::Untrusted,
+                message: format!(
+                    "{} sent what does not verify: {what}",
+                    peer.key().fingerprint()
+                ),
+                hint: Some("nothing of it was kept; ask for a ticket of another node".to_owned()),
+            }),
             reply => done(reply),
         }
     }
@@ -514,6 +522,7 @@ fn done(reply: Reply) -> Answered {
             "the log has {size} entries now: somebody else signed with this key meanwhile"
         ))),
         Reply::TimedOut => Err(failed("it took too long")),
+        Reply::Lied { what, .. } => Err(failed(what)),
         Reply::Want(_) => Err(failed("an answer to something else")),
     }
 }

@@ -71,6 +71,7 @@ impl Core {
 
     /// Ends every session with a peer that did what no honest one does.
     pub(super) fn misbehaved(&mut self, peer: NodeId, what: String) {
+        self.remember_lie(peer, &what);
         self.tell(Event::Misbehaved { peer, what });
         let sessions = self.sessions.iter().filter(|(_, s)| s.peer == peer);
         for (session, _) in sessions {
@@ -232,6 +233,10 @@ impl Core {
             }
             (Asked::Tags, Answer::Tags(tags)) => self.learn_tags(session, &tags),
             (Asked::Roots { repo }, Answer::Roots { documents, more }) => {
+                let false_one = self.repos.get(&repo).and_then(|r| r.refute(&documents));
+                if let Some(why) = false_one {
+                    return self.misbehaved_in(session, &format!("a false root document: {why}"));
+                }
                 let news = self.accept_roots(repo, documents);
                 if more && news {
                     self.ask(session, Asked::Roots { repo });
@@ -886,7 +891,7 @@ fn from_size(core: &Core, repo: &RepoId, key: &Key) -> u64 {
     core.repos.get(repo).map_or(0, |repo| repo.size(key))
 }
 
-fn hello(nonce: [u8; 32]) -> Hello {
+pub(super) fn hello(nonce: [u8; 32]) -> Hello {
     Hello {
         versions: vec![VERSION],
         nonce,
