@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use skep_node::net::{BlobSource, Config, Event, Limits, Listen, Net, SessionId};
 use skep_node::store::disk::Disk;
@@ -38,6 +40,8 @@ pub(super) enum Lie {
     Entry,
     /// One bit of every group of a file.
     Group,
+    /// Nothing, but every group takes its time.
+    Slow,
 }
 
 /// What the author's store holds of its repository.
@@ -47,9 +51,13 @@ struct Story {
     logs: BTreeMap<Key, (Vec<Vec<u8>>, Option<Checkpoint>)>,
 }
 
+/// What a slow peer takes for a group: a fast reader is not given up, a large file takes seconds.
+const GROUP_TIME: Duration = Duration::from_millis(40);
+
 pub(super) struct Liar {
     net: Net,
     id: NodeId,
+    served: Arc<AtomicUsize>,
     /// Ends everything when it is dropped.
     _runtime: Runtime,
 }
@@ -72,7 +80,12 @@ impl Liar {
             limits: Limits::default(),
         };
         let runtime = Runtime::new().expect("a runtime");
-        let shelf = Arc::new(Shelf { store, lie });
+        let served = Arc::default();
+        let shelf = Arc::new(Shelf {
+            store,
+            lie,
+            served: Arc::clone(&served),
+        });
         let (net, events) = runtime
             .block_on(Net::start(config, shelf))
             .expect("a free port");
@@ -80,8 +93,14 @@ impl Liar {
         Self {
             net,
             id,
+            served,
             _runtime: runtime,
         }
+    }
+
+    /// Groups of files that it has sent.
+    pub(super) fn served(&self) -> usize {
+        self.served.load(Ordering::SeqCst)
     }
 
     pub(super) fn fingerprint(&self) -> String {
@@ -286,6 +305,7 @@ fn our_tag(repo: &RepoId, me: NodeId, talk: &Talk) -> [u8; 16] {
 struct Shelf {
     store: Disk,
     lie: Lie,
+    served: Arc<AtomicUsize>,
 }
 
 impl BlobSource for Shelf {
@@ -305,6 +325,10 @@ impl BlobSource for Shelf {
     fn group(&self, hash: &Blake3, index: u64) -> std::io::Result<Option<Vec<u8>>> {
         let group = self.store.read_group(hash, index);
         let mut group = group.map_err(std::io::Error::other)?;
+        if self.lie == Lie::Slow {
+            std::thread::sleep(GROUP_TIME);
+        }
+        self.served.fetch_add(1, Ordering::SeqCst);
         if self.lie == Lie::Group
             && let Some(byte) = group.as_mut().and_then(|bytes| bytes.first_mut())
         {
