@@ -63,10 +63,7 @@ fn a_port_of_the_http_side_in_use_is_named_with_what_to_do() {
         "{said}"
     );
     assert!(said.contains("in use"), "{said}");
-    assert!(
-        said.contains("hint: another port: set `gateway` in config.toml"),
-        "{said}"
-    );
+    assert!(said.contains("hint: another port"), "{said}");
 }
 
 #[test]
@@ -89,15 +86,9 @@ fn a_second_node_on_one_store_names_the_first() {
     // With the socket gone nobody could tell that a node runs, but for the lock.
     fs::remove_file(author.path().join("skep.sock")).expect("removed");
     let said = author.fails(1, &["node", "run"]);
-    let what = format!(
-        "the store `{}` is in use by process {pid}",
-        author.path().join("store").display()
-    );
+    let what = format!("in use by process {pid}");
     assert!(said.contains(&what), "{said}");
-    assert!(
-        said.contains("hint: wait until that process is done, or stop it"),
-        "{said}"
-    );
+    assert!(said.contains("another home: --home DIR"), "{said}");
     // A command waits ten seconds for the other one, and says the same.
     let said = author.fails(1, &["repo"]);
     assert!(said.contains(&what), "{said}");
