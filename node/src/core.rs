@@ -103,6 +103,17 @@ impl Core {
         }
     }
 
+    /// Begins again with what the store holds now, after a failed write. Sessions are gone; whom it
+    /// knew to dial it dials at once, for nobody would tell it again.
+    pub fn restart(&mut self, seed: [u8; 32], restored: Vec<Restored>) {
+        let mut peers = std::mem::take(&mut self.peers);
+        peers.dial_soon();
+        *self = Self {
+            peers,
+            ..Self::new(self.me, seed, restored)
+        };
+    }
+
     /// The only entrance.
     pub fn handle(&mut self, now: Time, input: Input) -> Vec<Effect> {
         self.now = now;

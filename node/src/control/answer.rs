@@ -66,8 +66,22 @@ impl Answers {
             return said;
         }
         let answered = self.answer_without_file(request, file, connection);
-        let response = answered.unwrap_or_else(Response::Refused);
+        let response =
+            answered.unwrap_or_else(|refused| Response::Refused(self.mind_room(refused)));
         connection.send(&response, None)
+    }
+
+    /// What failed for want of room says what to do, wherever it failed.
+    fn mind_room(&self, refused: Refused) -> Refused {
+        let no_room = std::io::Error::from(rustix::io::Errno::NOSPC).to_string();
+        let hint = refused.message.contains(&no_room).then(|| {
+            let path = self.config.store.display();
+            format!("make room, then type the same again: df -h {path}")
+        });
+        Refused {
+            hint: refused.hint.or(hint),
+            ..refused
+        }
     }
 
     fn answer_without_file(

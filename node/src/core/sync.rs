@@ -339,6 +339,10 @@ impl Core {
         let Some(repo) = self.repos.get_mut(&id) else {
             return false;
         };
+        // They are offered again.
+        if self.read_only.is_some() {
+            return false;
+        }
         let before = repo.version();
         let changes = repo.accept_roots(documents);
         let (news, version) = (!changes.is_empty(), repo.version());
@@ -744,7 +748,7 @@ impl Core {
             return;
         };
         let key = *evidence.key();
-        if !repo.wants_evidence(&key) {
+        if !repo.wants_evidence(&key) || self.read_only.is_some() {
             return;
         }
         let change = repo.keep_evidence(evidence.clone());

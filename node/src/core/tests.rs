@@ -409,14 +409,14 @@ fn a_request_that_is_not_answered_ends_the_session() {
 
 /// What a host that follows `made` asked last of the peer at the other end.
 fn asked(effects: &[Effect]) -> (u32, Request) {
-    let requests = effects.iter().filter_map(|effect| match effect {
+    let mut requests = effects.iter().filter_map(|effect| match effect {
         Effect::Send {
             message: Message::Request { id, request },
             ..
         } => Some((*id, request.clone())),
         _ => None,
     });
-    requests.last().expect("a request")
+    requests.next_back().expect("a request")
 }
 
 #[test]
@@ -476,4 +476,22 @@ fn a_false_root_document_costs_its_sender_the_session_and_is_told_to_who_waits()
     assert_eq!(peer, node(10));
     assert!(what.contains("a false root document"), "{what}");
     assert!(host.core.lied.is_empty(), "and forgotten");
+}
+
+#[test]
+fn a_core_that_begins_again_dials_whom_it_knew() {
+    let made = made();
+    let mut host = Host::author(10, &made);
+    let (peer, addresses) = (node(20), vec!["/ip4/192.0.2.1/tcp/7701".to_owned()]);
+    let found = Input::Discovered { peer, addresses };
+    let dials = |effects: &[Effect]| {
+        let dial = |e: &Effect| matches!(e, Effect::Dial { peer, .. } if *peer == node(20));
+        effects.iter().any(dial)
+    };
+    assert!(dials(&host.core.handle(Time(1), found)));
+    connect(&mut host, 20, true);
+    host.core.restart([10; 32], vec![]);
+    assert!(host.core.sessions.is_empty());
+    let again = host.core.handle(Time(2), made.configured());
+    assert!(dials(&again), "nobody tells it of the peer again");
 }
