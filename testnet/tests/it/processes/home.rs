@@ -237,8 +237,9 @@ impl Home {
             let patient = begun.elapsed() < PATIENCE;
             assert!(
                 patient,
-                "{version} did not arrive, {:?} is here",
-                self.newest()
+                "{version} did not arrive, {:?} is here; the node says:\n{}",
+                self.newest(),
+                self.log()
             );
             std::thread::sleep(LOOK_AGAIN);
         }
