@@ -93,11 +93,16 @@ fn made_for(visibility: Visibility) -> Made {
 
 impl Made {
     fn configured(&self) -> Input {
+        self.pinned(1, &self.root)
+    }
+
+    /// A person's word on which document to follow.
+    fn pinned(&self, version: u64, root: &SignedRoot) -> Input {
         let file = RepoFile {
             id: self.id,
             root: Pin {
-                version: 1,
-                sha256: Sha256::of(&[&self.root.payload]),
+                version,
+                sha256: Sha256::of(&[&root.payload]),
             },
             peers: vec![],
             keep: None,
@@ -180,6 +185,8 @@ impl Host {
         })
     }
 }
+
+mod branches;
 
 const SESSION: SessionId = SessionId(1);
 
@@ -431,7 +438,7 @@ fn a_false_root_document_costs_its_sender_the_session_and_is_told_to_who_waits()
     loop {
         let (id, request) = asked(&effects);
         let answer = match request {
-            Request::Hello(_) => Answer::Hello(sync::hello([99; 32])),
+            Request::Hello(_) => Answer::Hello(sync::greet::hello([99; 32])),
             Request::Tags(_) => {
                 let (us, them) = (node(20), node(10));
                 let opener = (us.key(), &[10; 32]);
