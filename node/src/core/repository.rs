@@ -14,7 +14,7 @@ use skep_proto::key::Key;
 use skep_proto::log::checkpoint::Checkpoint;
 use skep_proto::log::fork::ForkEvidence;
 use skep_proto::name::{Name, Version};
-use skep_proto::repo::chain::Chain;
+use skep_proto::repo::chain::{self, Chain};
 use skep_proto::repo::fact::LogFacts;
 use skep_proto::repo::root::{Pin, SignedRoot, Visibility};
 use skep_proto::repo::view::View;
@@ -222,7 +222,7 @@ impl Repository {
         if before.is_some() {
             let chain = Arc::make_mut(&mut self.chain);
             for document in documents {
-                // An invalid one is nobody's fault that could be named: it may be the peer's of our peer.
+                // [`Self::refute`] names what is wrong with one that is not taken.
                 drop(chain.accept(document));
             }
         } else {
@@ -242,6 +242,14 @@ impl Repository {
         }
         changes.extend(self.followed_since(before));
         changes
+    }
+
+    /// Why one of these documents is of no chain of this repository, if one is not: a node keeps and
+    /// passes on only what it has checked, so whoever sends such a document is to blame for it.
+    pub(super) fn refute(&self, documents: &[SignedRoot]) -> Option<chain::Error> {
+        let mut chain = Chain::clone(&self.chain);
+        let mut accepted = documents.iter().map(|signed| chain.accept(signed.clone()));
+        accepted.find_map(Result::err)
     }
 
     fn fact(&self, kind: FactKind, key: String, value: Vec<u8>) -> Change {

@@ -380,7 +380,7 @@ impl Core {
             return;
         };
         let key = *evidence.key();
-        if !repo.wants_evidence(&key) {
+        if !repo.wants_evidence(&key) || self.read_only.is_some() {
             return;
         }
         let change = repo.keep_evidence(evidence.clone());

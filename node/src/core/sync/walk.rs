@@ -19,6 +19,10 @@ impl Core {
         let Some(repo) = self.repos.get_mut(&id) else {
             return false;
         };
+        // They are offered again.
+        if self.read_only.is_some() {
+            return false;
+        }
         let before = repo.version();
         let changes = repo.accept_roots(documents);
         let (news, version) = (!changes.is_empty(), repo.version());
