@@ -57,8 +57,8 @@ async fn check_objects(manifest: &Manifest, files: &[File], client: &mut Client)
         let facts = facts.map_err(|e| wrong(facts_file.unwrap_or(file), Some(&e)))?;
         let bytes = bytes_of(file, ebpf::OBJECT_BYTES_MAX as u64, client).await?;
         let object = ebpf::read(&bytes).map_err(|e| wrong(file, Some(&e)))?;
-        facts
-            .check_object(&file.path, &object)
+        manifest
+            .check_object(&facts, &file.path, &object)
             .map_err(|e| wrong(file, Some(&e)))?;
     }
     Ok(())
