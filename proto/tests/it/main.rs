@@ -12,6 +12,7 @@ mod manifest;
 mod merkle;
 mod outside;
 mod properties;
+mod tampering;
 mod trie;
 mod vectors;
 mod vectors_authority;
