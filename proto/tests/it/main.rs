@@ -7,6 +7,7 @@ mod chain;
 mod checkpoint;
 mod ebpf;
 mod golden;
+mod hostile;
 mod key_files;
 mod manifest;
 mod merkle;
