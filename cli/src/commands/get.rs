@@ -12,7 +12,8 @@ use skep_proto::package::dsse::{IN_TOTO, envelope, signers};
 use skep_proto::package::manifest::{File, Manifest};
 use skep_proto::ticket::Ticket;
 
-use super::repo::{follow, parse_package, parse_ticket};
+use super::parse::parse_package;
+use super::repo::{follow, parse_ticket};
 use super::trust::{believe_for, called, publisher_line, refused, release};
 use super::{Session, contents};
 use crate::args::get::Get;

@@ -5,7 +5,7 @@ use skep_proto::name::PackageRef;
 use skep_proto::package::manifest::Manifest;
 
 use super::Session;
-use super::repo::parse_package;
+use super::parse::parse_package;
 use super::trust::{called, release};
 use crate::args::info::Info;
 use crate::client::{Client, unexpected};

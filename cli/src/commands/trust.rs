@@ -5,10 +5,11 @@ use skep_proto::name::{Name, PackageRef, RepoRef};
 use skep_proto::trust::file::{Glob, Who, append_rule, remove_rules};
 
 use super::Session;
-use super::repo::{could_not, parse_name, parse_package, repo};
+use super::parse::{parse_name, parse_package};
+use super::repo::repo;
 use crate::args::trust::{Action, Trust};
 use crate::client::{Client, unexpected};
-use crate::error::{CliError, Exit, Hint, Result};
+use crate::error::{CliError, Exit, Hint, Result, could_not};
 use crate::home::repos::{Followed, Repos};
 use crate::report::{Report, Table};
 

@@ -3,7 +3,7 @@
 use skep_proto::control::{FactOutcome, Release, Request};
 
 use super::Session;
-use super::repo::parse_package;
+use super::parse::parse_package;
 use super::trust::{called, refused, release};
 use crate::args::verify::Verify;
 use crate::client::Client;
