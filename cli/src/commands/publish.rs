@@ -25,10 +25,13 @@ use status::say_status;
 
 pub(crate) async fn run(args: &Publish, session: &Session<'_>) -> Result<Report> {
     let package = match (&args.yank, &args.deprecate) {
-        (None, None) => Some(Package::read(&args.dir)?),
+        (None, None) => Some(Package::read(&args.dir, session.ui)?),
         _ => None,
     };
-    let mut client = Client::connect(session).await?;
+    let mut client = match args.dry_run {
+        true => Client::looking(session).await?,
+        false => Client::connect(session).await?,
+    };
     let done = match &package {
         Some(package) => publish(package, args, session, &mut client).await,
         None => say_status(args, session, &mut client).await,
@@ -76,7 +79,7 @@ async fn publish(
     }
     let signing = place.open(session)?;
     own_name(&place, &manifest.name, session, client).await?;
-    let blobs = put_files(package, &assembled, client).await?;
+    let blobs = put_files(package, &assembled, session.ui, client).await?;
     let said = Body::Publish(entry::Publish {
         name: manifest.name.clone(),
         version: manifest.version.clone(),

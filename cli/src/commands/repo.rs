@@ -12,12 +12,13 @@ use super::Session;
 use super::parse::{parse_name, parse_repo};
 use crate::args::repo::{Action, Repo};
 use crate::client::{Client, unexpected};
-use crate::error::{CliError, Hint, Result};
+use crate::error::{CliError, Hint, Result, quoted};
 use crate::home::repos::Repos;
-use crate::report::{Report, Table};
+use crate::report::text::size;
+use crate::report::{Report, Table, Value};
 
 pub(crate) use create::create;
-pub(crate) use follow::follow;
+pub(crate) use follow::{follow, known_or_online};
 pub(crate) use ticket::{parse_ticket, ticket};
 
 pub(crate) async fn run(args: &Repo, session: &Session<'_>) -> Result<Report> {
@@ -28,7 +29,14 @@ pub(crate) async fn run(args: &Repo, session: &Session<'_>) -> Result<Report> {
             .next("skep repo create ALIAS, or skep repo add TICKET");
         return Ok(Report::list("repo", Table::new(&LIST_COLUMNS)));
     }
-    let mut client = Client::connect(session).await?;
+    let mut client = match &args.action {
+        Some(Action::Create { .. } | Action::Add { .. } | Action::Remove { .. }) => {
+            Client::connect(session).await?
+        }
+        None | Some(Action::Show { .. } | Action::Ticket { .. }) => {
+            Client::looking(session).await?
+        }
+    };
     let done = act(args, session, &mut client).await;
     client.close().await;
     done
@@ -53,6 +61,10 @@ async fn act(args: &Repo, session: &Session<'_>, client: &mut Client) -> Result<
         }) => {
             let ticket = parse_ticket(ticket)?;
             let alias = alias.as_deref().map(new_alias).transpose()?;
+            if *trust {
+                // Whom to trust is read in the repository.
+                known_or_online(&ticket, session)?;
+            }
             let alias = follow(&ticket, alias.as_ref(), session, client).await?;
             if *trust {
                 follow::trust_all(&alias, &ticket, session, client).await?;
@@ -91,14 +103,25 @@ async fn list(client: &mut Client) -> Result<Report> {
     Ok(Report::list("repo", table))
 }
 
-async fn remove(repo: &str, session: &Session<'_>, client: &mut Client) -> Result<Report> {
+/// Stops following. What is stored stays, since only a collection of what nobody needs may delete:
+/// said with how much that is.
+async fn remove(name: &str, session: &Session<'_>, client: &mut Client) -> Result<Report> {
     let repos = Repos::of(&session.home);
-    let followed = repos.find(&parse_repo(repo)?)?;
+    let followed = repos.find(&parse_repo(name)?)?;
+    let held = repo(followed.alias.as_str(), client).await?;
     repos.remove(&followed.alias)?;
     client.ask(Request::Reload).await?;
+    session.ui.say(&format!(
+        "its log and the files of {} of its releases ({}) stay in {}: nothing deletes them yet",
+        held.held_releases,
+        size(held.held_bytes),
+        quoted(&session.home.store_dir())
+    ));
     Ok(Report::answer("repo.remove")
         .fact("alias", followed.alias.as_str())
-        .fact("id", followed.file.id.to_string()))
+        .fact("id", followed.file.id.to_string())
+        .fact("kept_releases", held.held_releases as u64)
+        .fact("kept", Value::Size(held.held_bytes)))
 }
 
 /// What a node says of a repository.

@@ -8,9 +8,9 @@ mod release;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use skep_proto::control::{Peer, Refusal, Refused, Request, Response, Status};
+use skep_proto::control::{Peer, Progress, Refusal, Refused, Request, Response, Status};
 use skep_proto::id::RepoId;
 use skep_proto::name::RepoRef;
 use skep_proto::trust::Asked;
@@ -36,6 +36,17 @@ pub(crate) struct Answers {
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) started: Instant,
     pub(crate) runtime: tokio::runtime::Handle,
+}
+
+/// How often somebody who waits hears how far it is.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+
+/// How something that takes long is waited for.
+struct Waiting<'a> {
+    /// The longest; without one, until the core gives up.
+    at_most: Option<Duration>,
+    done_bytes: &'a dyn Fn() -> u64,
+    all_bytes: u64,
 }
 
 /// An answer that is not one: what was refused, as the person is told.
@@ -73,7 +84,7 @@ impl Answers {
             Request::Status => Ok(self.status()),
             Request::Peers => Ok(self.peers()),
             Request::Reload => self.reload(),
-            Request::AwaitSync { repo } => self.await_sync(repo),
+            Request::AwaitSync { repo, wait_s } => self.await_sync(repo, wait_s, connection),
             Request::Repo { repo } => {
                 let snapshot = self.node.snapshot();
                 Ok(Response::Repo(Box::new(
@@ -184,15 +195,62 @@ impl Answers {
         Ok(Response::Done)
     }
 
-    fn await_sync(&self, repo: RepoId) -> Answered {
+    fn await_sync(&self, repo: RepoId, wait_s: u64, connection: &mut Connection) -> Answered {
+        let waiting = Waiting {
+            at_most: Some(Duration::from_secs(wait_s)),
+            done_bytes: &|| 0,
+            all_bytes: 0,
+        };
         let ask = |id| Input::Command(id, Command::AwaitSync { repo });
-        match self.ask(ask)? {
+        match self.wait(ask, &waiting, connection)? {
             Reply::TimedOut => Err(Refused {
                 why: Refusal::Unreachable,
                 message: "no peer that has the repository could be reached".to_owned(),
                 hint: Some("is the other node running, and can you reach its address?".to_owned()),
             }),
             reply => done(reply),
+        }
+    }
+
+    /// Waits for what takes long, and tells whoever asked how far it is.
+    fn wait(
+        &self,
+        input: impl FnOnce(RequestId) -> Input,
+        waiting: &Waiting<'_>,
+        connection: &mut Connection,
+    ) -> Result<Reply, Refused> {
+        let mut request = RequestId(0);
+        let (turn, mut reply) = self.node.begin(|id| {
+            request = id;
+            input(id)
+        });
+        if !self.runtime.block_on(turn) {
+            return Err(stopping());
+        }
+        let begun = Instant::now();
+        loop {
+            let waited = self
+                .runtime
+                .block_on(async { tokio::time::timeout(PROGRESS_EVERY, &mut reply).await });
+            if let Ok(reply) = waited {
+                return reply.map_err(|_| stopping());
+            }
+            if waiting.at_most.is_some_and(|most| begun.elapsed() >= most) {
+                self.node.tell_blocking(Input::Abandoned(request));
+                return Ok(Reply::TimedOut);
+            }
+            let progress = Progress {
+                done_bytes: (waiting.done_bytes)(),
+                all_bytes: waiting.all_bytes,
+            };
+            if connection
+                .send(&Response::Progress(progress), None)
+                .is_err()
+            {
+                // The command is gone: what came stays, and is resumed the next time.
+                self.node.tell_blocking(Input::Abandoned(request));
+                return Err(failed("the command is gone"));
+            }
         }
     }
 

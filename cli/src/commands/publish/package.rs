@@ -13,6 +13,7 @@ use skep_proto::package::source::{Assembled, FileDigest, Found, Source, with_rep
 use crate::client::{Client, unexpected};
 use crate::error::{CliError, Exit, Hint, Result, could_not, quoted};
 use crate::home::{TEXT_FILE_BYTES_MAX, read_text, replace};
+use crate::ui::{Progress, Ui};
 
 /// Bytes read from a file at a time.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -26,7 +27,7 @@ pub(super) struct Package<'a> {
 }
 
 impl<'a> Package<'a> {
-    pub(super) fn read(dir: &'a Path) -> Result<Self> {
+    pub(super) fn read(dir: &'a Path, ui: &Ui) -> Result<Self> {
         let path = dir.join("skep.toml");
         if !path.exists() {
             return Err(CliError::new(
@@ -42,6 +43,7 @@ impl<'a> Package<'a> {
             CliError::new(Exit::Failed, message, Hint::new(hint)).because(&e)
         })?;
         let mut found = Vec::new();
+        let mut progress = ui.progress("reading the files", None);
         for (path, needed) in source.paths() {
             if let Err(error) = skep_proto::package::manifest::check_path(&path) {
                 let hint =
@@ -49,7 +51,7 @@ impl<'a> Package<'a> {
                 return Err(CliError::new(Exit::Failed, error.to_string(), hint));
             }
             let is_object = source.objects.iter().any(|object| object.file == path);
-            found.extend(read_file(dir, &path, needed, is_object)?);
+            found.extend(read_file(dir, &path, needed, is_object, &mut progress)?);
         }
         Ok(Self {
             dir,
@@ -61,7 +63,13 @@ impl<'a> Package<'a> {
 }
 
 /// Hashes one file; none if it is not there and need not be.
-fn read_file(dir: &Path, path: &str, needed: bool, is_object: bool) -> Result<Option<Found>> {
+fn read_file(
+    dir: &Path,
+    path: &str,
+    needed: bool,
+    is_object: bool,
+    progress: &mut Progress<'_>,
+) -> Result<Option<Found>> {
     let full = dir.join(path);
     let failed = |e: &std::io::Error| CliError::io("read", &full, e);
     let metadata = match fs::symlink_metadata(&full) {
@@ -93,6 +101,7 @@ fn read_file(dir: &Path, path: &str, needed: bool, is_object: bool) -> Result<Op
             break;
         }
         digest.update(&chunk[..read]);
+        progress.add(read as u64);
         if is_object && object.len() <= ebpf::OBJECT_BYTES_MAX {
             object.extend_from_slice(&chunk[..read]);
         }
@@ -109,13 +118,15 @@ fn read_file(dir: &Path, path: &str, needed: bool, is_object: bool) -> Result<Op
 pub(super) async fn put_files(
     package: &Package<'_>,
     assembled: &Assembled,
+    ui: &Ui,
     client: &mut Client,
 ) -> Result<Vec<BlobRef>> {
     let mut blobs = Vec::new();
+    let mut progress = ui.progress("storing the files", None);
     for found in &package.found {
         let path = package.dir.join(&found.path);
         let file = fs::File::open(&path).map_err(|e| CliError::io("read", &path, &e))?;
-        let blob = put(file, client).await?;
+        let blob = progress.during(put(file, client)).await?;
         if !found.digest.is_blob(&blob.hash) {
             return Err(CliError::new(
                 Exit::Failed,

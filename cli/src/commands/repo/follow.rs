@@ -10,8 +10,15 @@ use crate::client::{Client, unexpected};
 use crate::commands::parse::parse_name;
 use crate::commands::{Session, as_name, trust};
 use crate::error::{CliError, Exit, Hint, Result, could_not};
+use crate::home::config::Config;
 use crate::home::repos::{Followed, Repos};
 
+/// How long somebody who is named is waited for: the first dial may be lost, and a second one then
+/// comes after some seconds.
+const MEET_S: u64 = 15;
+/// How long somebody is waited for who need not be there: nobody is named, or what is known here
+/// will do.
+const LOOK_S: u64 = 5;
 /// How many releases of each package `--trust` keeps.
 const KEEP_NEWEST: u32 = 3;
 
@@ -23,12 +30,47 @@ pub(crate) async fn follow(
     client: &mut Client,
 ) -> Result<Name> {
     let repos = Repos::of(&session.home);
-    if let Ok(known) = repos.find(&RepoRef::Id(ticket.repo)) {
-        meet(&known, ticket, &repos)?;
-        client.ask(Request::Reload).await?;
-        sync(ticket, session, client).await?;
-        return called(known.alias, alias, ticket, &repos, client).await;
+    match repos.find(&RepoRef::Id(ticket.repo)) {
+        Ok(known) => {
+            meet(&known, ticket, &repos)?;
+            client.ask(Request::Reload).await?;
+            catch_up(&known, ticket, session, client).await?;
+            called(known.alias, alias, ticket, &repos, client).await
+        }
+        Err(e) if e.exit == Exit::NotFound => begin(ticket, alias, &repos, session, client).await,
+        Err(e) => Err(e),
     }
+}
+
+/// Of a repository that is followed already, what is here will do if nobody can be met.
+async fn catch_up(
+    known: &Followed,
+    ticket: &Ticket,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<()> {
+    let here = repo(known.alias.as_str(), client).await?.line.version > 0;
+    let wait_s = if here { LOOK_S } else { MEET_S };
+    match sync(ticket, wait_s, session, client).await {
+        Err(error) if here && error.exit == Exit::Unreachable => {
+            let message = &error.message;
+            session
+                .ui
+                .warn(&format!("{message}; going on with what is known here"));
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+/// Begins to follow; what could not be met is forgotten again.
+async fn begin(
+    ticket: &Ticket,
+    alias: Option<&Name>,
+    repos: &Repos<'_>,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<Name> {
     let provisional = provisional(ticket)?;
     let file = RepoFile {
         id: ticket.repo,
@@ -44,13 +86,26 @@ pub(crate) async fn follow(
     let first = alias.unwrap_or(&provisional);
     repos.add(first, &file.to_text())?;
     client.ask(Request::Reload).await?;
-    let synced = sync(ticket, session, client).await;
-    if let Err(error) = synced {
+    if let Err(error) = sync(ticket, MEET_S, session, client).await {
         repos.remove(first)?;
         client.ask(Request::Reload).await?;
         return Err(error);
     }
-    called(first.clone(), alias, ticket, &repos, client).await
+    called(first.clone(), alias, ticket, repos, client).await
+}
+
+/// Refuses, offline, what needs somebody to be asked: a repository that is not followed yet.
+pub(crate) fn known_or_online(ticket: &Ticket, session: &Session<'_>) -> Result<()> {
+    let known = Repos::of(&session.home).find(&RepoRef::Id(ticket.repo));
+    match known {
+        Err(e) if e.exit == Exit::NotFound && session.global.offline => Err(CliError::new(
+            Exit::Unreachable,
+            "you do not follow the repository of this ticket yet, and offline nobody can be asked",
+            Hint::new("the same again without --offline"),
+        )),
+        Err(e) if e.exit != Exit::NotFound => Err(e),
+        _ => Ok(()),
+    }
 }
 
 /// Gives a followed repository the alias that is wanted; one that only has its provisional alias,
@@ -105,16 +160,77 @@ fn meet(known: &Followed, ticket: &Ticket, repos: &Repos<'_>) -> Result<()> {
     repos.edit(&known.alias, &text)
 }
 
-async fn sync(ticket: &Ticket, session: &Session<'_>, client: &mut Client) -> Result<()> {
+/// Compares with a peer, unless offline.
+async fn sync(
+    ticket: &Ticket,
+    wait_s: u64,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<()> {
     if session.global.offline {
         return Ok(());
     }
-    let repo = ticket.repo;
-    match client.ask(Request::AwaitSync { repo }).await {
+    let ways = ways(ticket, session, client).await?;
+    if ways.is_empty() {
+        return Err(CliError::new(
+            Exit::Unreachable,
+            "this ticket names no address of a node, and there is nobody else to ask",
+            Hint::new(
+                "ask for a ticket made while its node runs: skep repo ticket REPO\nor name a node in config.toml: peers = [\"/ip4/192.0.2.7/tcp/7701/p2p/12D3Koo…\"]",
+            ),
+        ));
+    }
+    for way in &ways {
+        session.ui.say_detail(&format!("trying {way}"));
+    }
+    let mut looking = session
+        .ui
+        .progress("looking for a peer that has the repository", None);
+    let wait_s = match peers_of(ticket).is_empty() {
+        true => wait_s.min(LOOK_S),
+        false => wait_s,
+    };
+    let request = Request::AwaitSync {
+        repo: ticket.repo,
+        wait_s,
+    };
+    match looking.during(client.ask(request)).await {
         Ok(Response::Done) => Ok(()),
         Ok(other) => Err(unexpected(&other)),
+        Err(error) if error.exit == Exit::Unreachable => {
+            let tried = |error: CliError, way| error.detail("tried", way);
+            Err(ways.into_iter().fold(error, tried))
+        }
         Err(error) => Err(error),
     }
+}
+
+/// Where a peer that has the repository may be met, in words.
+async fn ways(ticket: &Ticket, session: &Session<'_>, client: &mut Client) -> Result<Vec<String>> {
+    let mut ways = peers_of(ticket);
+    let followed = Repos::of(&session.home).list()?;
+    let settings = Config::read(&session.home, session.env)?;
+    let of_files = followed
+        .into_iter()
+        .flat_map(|followed| followed.file.peers);
+    for peer in of_files.chain(settings.peers.value) {
+        if !ways.contains(&peer) {
+            ways.push(peer);
+        }
+    }
+    if settings.mdns.value {
+        ways.push("the local network (mDNS)".to_owned());
+    }
+    if !client.is_own() {
+        let status = match client.ask(Request::Status).await? {
+            Response::Status(status) => status,
+            other => return Err(unexpected(&other)),
+        };
+        if status.peers > 0 {
+            ways.push("the peers that the running node is connected with".to_owned());
+        }
+    }
+    Ok(ways)
 }
 
 fn peers_of(ticket: &Ticket) -> Vec<String> {

@@ -1,21 +1,17 @@
 //! Files: into the store, from peers, and out by descriptor.
 
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::time::Duration;
 
-use skep_proto::control::{BlobRef, Progress, Refusal, Refused, Response};
+use skep_proto::control::{BlobRef, Refusal, Refused, Response};
 use skep_proto::hash::{Blake3, Sha256};
 use skep_proto::id::RepoId;
 use skep_proto::name::{Name, Version};
 
-use super::{Answered, Answers, done, failed, not_found, repo_of, stopping};
+use super::{Answered, Answers, Waiting, done, failed, not_found, repo_of};
 use crate::control::{Connection, Error};
-use crate::core::{Command, Holding, HoldingReason, Input, Reply, RequestId, WantEnd};
+use crate::core::{Command, Holding, HoldingReason, Input, Reply, WantEnd};
 use crate::release::{self, Files};
 use crate::snapshot::Snapshot;
-
-/// How often somebody who waits for files hears how far they are.
-const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
 impl Answers {
     pub(super) fn put_blob(&self, file: Option<OwnedFd>) -> Answered {
@@ -100,41 +96,18 @@ impl Answers {
             .map(|blob| (blob.hash, blob.size_bytes))
             .collect();
         let all_bytes = blobs.iter().map(|blob| blob.size_bytes).sum();
-        let mut request = RequestId(0);
-        let (turn, mut reply) = self.node.begin(|id| {
-            request = id;
-            Input::Wanted {
-                id,
-                repo,
-                blobs: wanted,
-            }
-        });
-        if !self.runtime.block_on(turn) {
-            return Err(stopping());
-        }
-        let reply = loop {
-            let waited = self
-                .runtime
-                .block_on(async { tokio::time::timeout(PROGRESS_EVERY, &mut reply).await });
-            match waited {
-                Ok(reply) => break reply.map_err(|_| stopping())?,
-                Err(_) => {
-                    let done_bytes = self.in_flight.of(blobs.iter().map(|blob| &blob.hash));
-                    let progress = Progress {
-                        done_bytes,
-                        all_bytes,
-                    };
-                    if connection
-                        .send(&Response::Progress(progress), None)
-                        .is_err()
-                    {
-                        // The command is gone: what came stays, and is resumed the next time.
-                        self.node.tell_blocking(Input::Abandoned(request));
-                        return Err(failed("the command is gone"));
-                    }
-                }
-            }
+        let in_flight = || self.in_flight.of(blobs.iter().map(|blob| &blob.hash));
+        let waiting = Waiting {
+            at_most: None,
+            done_bytes: &in_flight,
+            all_bytes,
         };
+        let want = |id| Input::Wanted {
+            id,
+            repo,
+            blobs: wanted,
+        };
+        let reply = self.wait(want, &waiting, connection)?;
         want_ended(reply, &self.node.snapshot())
     }
 
