@@ -67,7 +67,7 @@ fn run(cli: &Cli, matches: &ArgMatches, ui: &Arc<Ui>) -> error::Result<()> {
         let watch = tokio::spawn(watch(ctrl_c, tell, Arc::clone(ui)));
         let result = tokio::select! {
             result = commands::run(cli, matches, &env, ui) => result,
-            Ok(()) = interrupted => Err(CliError::interrupted()),
+            Ok(()) = interrupted => Err(ui.interrupted()),
         };
         watch.abort();
         result
@@ -88,7 +88,7 @@ async fn watch(mut ctrl_c: Signal, tell: oneshot::Sender<()>, ui: Arc<Ui>) {
         () = tokio::time::sleep(GRACE) => {}
         _ = ctrl_c.recv() => {}
     }
-    ui.error(&CliError::interrupted());
+    ui.error(&ui.interrupted());
     std::process::exit(Exit::Interrupted as i32);
 }
 

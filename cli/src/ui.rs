@@ -9,6 +9,7 @@ mod progress;
 pub(crate) mod tests;
 
 use std::io::{BufRead as _, ErrorKind, IsTerminal as _, Write};
+use std::sync::Mutex;
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
@@ -38,6 +39,8 @@ pub(crate) struct Manners {
 /// Where a command talks to its person.
 pub(crate) struct Ui {
     manners: Manners,
+    /// What Ctrl-C would interrupt now, if there is more to say than that.
+    interruptible: Mutex<Option<(String, Hint)>>,
 }
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -62,7 +65,10 @@ impl Manners {
 
 impl Ui {
     pub(crate) fn new(manners: Manners) -> Self {
-        Self { manners }
+        Self {
+            manners,
+            interruptible: Mutex::new(None),
+        }
     }
 
     /// Prints a result on stdout, in the form its reader needs.
@@ -124,6 +130,22 @@ impl Ui {
             self.talk(error_document(error).trim_end());
         } else {
             self.talk(error_text(error).trim_end());
+        }
+    }
+
+    /// What a person who types Ctrl-C from now on is told: what is kept, and how to go on.
+    pub(crate) fn if_interrupted(&self, message: String, hint: Hint) {
+        if let Ok(mut interruptible) = self.interruptible.lock() {
+            *interruptible = Some((message, hint));
+        }
+    }
+
+    /// Ctrl-C, with what was being done.
+    pub(crate) fn interrupted(&self) -> CliError {
+        let said = self.interruptible.lock().ok().and_then(|said| said.clone());
+        match said {
+            Some((message, hint)) => CliError::new(Exit::Interrupted, message, hint),
+            None => CliError::interrupted(),
         }
     }
 

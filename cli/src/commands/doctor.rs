@@ -5,17 +5,23 @@
 
 use std::os::unix::fs::MetadataExt as _;
 
-use skep_proto::control::{Request, Response};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+
+use skep_proto::control::{self, Request, Response};
 
 use super::Session;
 use crate::args::Source;
 use crate::args::doctor::Doctor;
-use crate::client::Client;
-use crate::error::{CliError, Exit, Hint, Result};
+use crate::client::{Client, unexpected};
+use crate::error::{CliError, Exit, Hint, Result, quoted};
 use crate::home::config::{Config, Setting};
 use crate::home::keys::Keys;
 use crate::home::refuse_open;
+use crate::report::text::size;
 use crate::report::{Mark, Report, Table, Value};
+
+/// Less room than this is worth a warning: a few releases of a large package would fill it.
+const FREE_BYTES_MIN: u64 = 1 << 30;
 
 /// What one check found.
 struct Check {
@@ -31,6 +37,7 @@ pub(crate) async fn run(args: &Doctor, session: &Session<'_>) -> Result<()> {
         return session.ui.print(&settings(session)?);
     }
     let mut checks = vec![version(), home(session), config(session), keys(session)];
+    checks.extend(gateways(session));
     checks.extend(node(session).await);
     session.ui.print(&report(&checks))?;
     verdict(&checks, session)
@@ -49,22 +56,44 @@ fn report(checks: &[Check]) -> Report {
     Report::answer("doctor").table("checks", table)
 }
 
-/// Exit 6 if a check failed, with the first thing to do.
+/// Exit 6 if a check failed. Ends with the first thing to do, if there is one.
 fn verdict(checks: &[Check], session: &Session<'_>) -> Result<()> {
-    let count = |mark| checks.iter().filter(|c| c.mark == mark).count();
-    let (warnings, failed) = (count(Mark::Warn), count(Mark::Fail));
-    let (all, well) = (checks.len(), checks.len() - warnings - failed);
-    let plural = if warnings == 1 { "" } else { "s" };
-    let message = format!("{all} checks: {well} ok, {warnings} warning{plural}, {failed} failed");
-    let Some(first) = checks.iter().find(|c| c.mark == Mark::Fail) else {
+    let message = summary(checks);
+    let first = |mark| checks.iter().find(|c| c.mark == mark);
+    let Some(failed) = first(Mark::Fail) else {
         session.ui.say(&message);
+        if let Some(hint) = first(Mark::Warn).and_then(|check| check.hint.as_deref()) {
+            session.ui.next(hint);
+        }
         return Ok(());
     };
-    let hint = match &first.hint {
+    let hint = match &failed.hint {
         Some(hint) => Hint::new(hint),
         None => Hint::none("the check says what it found, and that is all we know"),
     };
     Err(CliError::new(Exit::Problems, message, hint))
+}
+
+/// How many checks came to what; what there is none of is left out, but for what failed.
+fn summary(checks: &[Check]) -> String {
+    let count = |mark| checks.iter().filter(|c| c.mark == mark).count();
+    let several = |n: usize, what: &str| match n {
+        0 => String::new(),
+        1 => format!("1 {what}, "),
+        n => format!("{n} {what}s, "),
+    };
+    format!(
+        "{} checks: {} ok, {}{}{}{} failed",
+        checks.len(),
+        count(Mark::Ok),
+        several(count(Mark::Note), "note"),
+        match count(Mark::Skip) {
+            0 => String::new(),
+            n => format!("{n} skipped, "),
+        },
+        several(count(Mark::Warn), "warning"),
+        count(Mark::Fail)
+    )
 }
 
 impl Check {
@@ -75,6 +104,11 @@ impl Check {
             found: found.into(),
             hint: None,
         }
+    }
+
+    fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
     }
 
     /// A check that came to an error: its message, its causes and its hint.
@@ -141,15 +175,24 @@ fn config(session: &Session<'_>) -> Check {
     }
 }
 
+/// Of several `[[gateway]]` one is served so far.
+fn gateways(session: &Session<'_>) -> Option<Check> {
+    let config = Config::read(&session.home, session.env).ok()?;
+    let rest = config.gateways.value.get(1..)?;
+    let rest: Vec<String> = rest.iter().map(ToString::to_string).collect();
+    (!rest.is_empty()).then(|| {
+        let found = format!("only the first one listens so far, not {}", rest.join(", "));
+        Check::new(Mark::Note, "gateway", found)
+    })
+}
+
 fn keys(session: &Session<'_>) -> Check {
     let stored = match Keys::of(&session.home).list() {
         Err(e) => return Check::failed(Mark::Fail, "keys", &e),
         Ok(stored) => stored,
     };
     if stored.is_empty() {
-        let mut none = Check::new(Mark::Note, "keys", "none yet");
-        none.hint = Some("skep key new".to_owned());
-        return none;
+        return Check::new(Mark::Note, "keys", "none yet").with_hint("skep key new");
     }
     let described: Vec<String> = stored
         .iter()
@@ -161,36 +204,135 @@ fn keys(session: &Session<'_>) -> Check {
     Check::new(Mark::Ok, "keys", described.join(", "))
 }
 
-/// What a running node says of itself; that none runs is no problem.
+/// What the node says of itself and its store. That none runs is no problem: then one in here, which
+/// touches no network, looks at the store.
 async fn node(session: &Session<'_>) -> Vec<Check> {
-    let asked = async {
-        match Client::running(session).await? {
-            None => Ok(None),
-            Some(mut client) => client.ask(Request::Doctor).await.map(Some),
+    let mut found = Vec::new();
+    let mut client = match Client::running(session).await {
+        Err(error) => return vec![Check::failed(Mark::Fail, "node", &error)],
+        Ok(Some(client)) => {
+            found.push(Check::new(Mark::Ok, "node", "answering"));
+            client
+        }
+        Ok(None) => {
+            found
+                .push(Check::new(Mark::Skip, "node", "none is running").with_hint("skep node run"));
+            found.extend(ports(session));
+            if !session.home.store_dir().exists() {
+                return found;
+            }
+            match Client::connect_offline(session).await {
+                Ok(client) => client,
+                Err(error) => {
+                    found.push(Check::failed(Mark::Fail, "store", &error));
+                    return found;
+                }
+            }
         }
     };
-    match asked.await {
-        Err(error) => vec![Check::failed(Mark::Fail, "node", &error)],
-        Ok(Some(Response::Doctor { checks })) => {
-            let mut found = vec![Check::new(Mark::Ok, "node", "answering")];
-            found.extend(checks.into_iter().map(|check| Check {
-                mark: if check.ok { Mark::Ok } else { Mark::Fail },
-                name: if check.what == "store" {
-                    "store"
-                } else {
-                    "repository"
-                },
-                found: check.text,
-                hint: check.hint,
-            }));
-            found
-        }
-        Ok(_) => {
-            let mut none = Check::new(Mark::Skip, "node", "none is running");
-            none.hint = Some("skep node run".to_owned());
-            vec![none]
-        }
+    let mut progress = session
+        .ui
+        .progress("reading files of the store again", None);
+    let asked = progress.during(client.ask(Request::Doctor)).await;
+    drop(progress);
+    client.close().await;
+    match asked {
+        Ok(Response::Doctor(doctor)) => found.extend(store(&doctor, session)),
+        Ok(other) => found.push(Check::failed(Mark::Fail, "node", &unexpected(&other))),
+        Err(error) => found.push(Check::failed(Mark::Fail, "node", &error)),
     }
+    found
+}
+
+/// Whether the places where a node would listen are free.
+fn ports(session: &Session<'_>) -> Option<Check> {
+    // A file that cannot be read is a check of its own.
+    let config = Config::read(&session.home, session.env).ok()?;
+    let gateway = config.gateways.value.first().map(|gateway| gateway.listen);
+    let taken = |address: &SocketAddr, udp: bool| {
+        let bound = match udp {
+            true => UdpSocket::bind(address).map(drop),
+            false => TcpListener::bind(address).map(drop),
+        };
+        bound.is_err_and(|e| e.kind() == std::io::ErrorKind::AddrInUse)
+    };
+    let listen = config.listen.value.iter();
+    if let Some(address) = listen
+        .clone()
+        .find(|at| taken(at, false) || taken(at, true))
+    {
+        let check = Check::new(
+            Mark::Fail,
+            "ports",
+            format!("{address} is used by another process"),
+        );
+        let other = address.port().saturating_add(1);
+        return Some(check.with_hint(format!("in config.toml: listen = {other}")));
+    }
+    if let Some(address) = gateway.filter(|at| taken(at, false)) {
+        let check = Check::new(
+            Mark::Fail,
+            "ports",
+            format!("{address} is used by another process"),
+        );
+        return Some(check.with_hint("in config.toml, under [[gateway]]: another `listen`"));
+    }
+    let all: Vec<String> = listen
+        .copied()
+        .chain(gateway)
+        .map(|at| at.to_string())
+        .collect();
+    Some(match all.is_empty() {
+        true => Check::new(Mark::Note, "ports", "a node would listen nowhere"),
+        false => Check::new(Mark::Ok, "ports", format!("free: {}", all.join(", "))),
+    })
+}
+
+fn store(doctor: &control::Doctor, session: &Session<'_>) -> Vec<Check> {
+    let folder = quoted(&session.home.store_dir());
+    let mut found = Vec::new();
+    if let Some(space) = doctor.space {
+        let text = format!(
+            "{} used, {} free",
+            size(space.used_bytes),
+            size(space.free_bytes)
+        );
+        found.push(match space.free_bytes < FREE_BYTES_MIN {
+            true => Check::new(Mark::Warn, "store", text)
+                .with_hint(format!("make room: df -h {folder}")),
+            false => Check::new(Mark::Ok, "store", text),
+        });
+    }
+    let sample = &doctor.sample;
+    let text = format!(
+        "{} of {} files read and hashed again, {}",
+        sample.read,
+        sample.held,
+        size(sample.read_bytes)
+    );
+    found.push(match sample.damaged.first() {
+        None if sample.held == 0 => Check::new(Mark::Note, "files", "none yet"),
+        None => Check::new(Mark::Ok, "files", text),
+        Some(damaged) => {
+            let count = sample.damaged.len();
+            let text = format!("{text}; {count} damaged or gone, such as {}", damaged.hash);
+            let hint = match &damaged.release {
+                Some(release) => format!("fetch it again: skep get {release}"),
+                None => format!("look at the disk: df -h {folder}"),
+            };
+            Check::new(Mark::Fail, "files", text).with_hint(hint)
+        }
+    });
+    found.extend(doctor.checks.iter().map(|check| Check {
+        mark: if check.ok { Mark::Ok } else { Mark::Fail },
+        name: match check.what.as_str() {
+            "store" => "store",
+            _ => "repository",
+        },
+        found: check.text.clone(),
+        hint: check.hint.clone(),
+    }));
+    found
 }
 
 /// Every setting in effect and where it comes from.
@@ -226,8 +368,9 @@ fn settings(session: &Session<'_>) -> Result<Report> {
         config.addresses.value.clone().into(),
         origin(&config.addresses),
     );
-    let gateway = config.gateway.value.map(|address| address.to_string());
-    row("gateway", gateway.into(), origin(&config.gateway));
+    let gateways = config.gateways.value.iter().map(ToString::to_string);
+    let gateways: Vec<String> = gateways.collect();
+    row("gateway", gateways.into(), origin(&config.gateways));
     Ok(Report::list("doctor.config", table))
 }
 

@@ -8,7 +8,7 @@ use skep_proto::name::Name;
 use skep_proto::package::source::{LICENSES, for_new, spdx_of};
 
 use super::Session;
-use super::repo::parse_name;
+use super::parse::parse_name;
 use crate::args::new::New;
 use crate::error::{CliError, Exit, Hint, Result};
 use crate::report::{Report, Table};
