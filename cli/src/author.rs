@@ -14,7 +14,7 @@ use skep_proto::log::tip::{Standing, TIP_BYTES_MAX, Tip};
 
 use crate::client::{Client, unexpected};
 use crate::error::{CliError, Exit, Hint, Result, quoted};
-use crate::home::{Home, read_bytes, replace};
+use crate::home::{Home, read_if_there, replace};
 
 /// A key that can say something in a repository.
 pub(crate) struct Author<'a> {
@@ -155,7 +155,7 @@ impl<'a> Author<'a> {
 
 fn read_tip(home: &Home, repo: &RepoId, key: &Key) -> Result<Tip> {
     let path = tip_file(home, repo, key);
-    let Some(bytes) = read_bytes(&path, TIP_BYTES_MAX as u64)? else {
+    let Some(bytes) = read_if_there(&path, TIP_BYTES_MAX as u64)? else {
         return Ok(Tip::new(*repo, *key));
     };
     Tip::from_bytes(&bytes, repo, key).map_err(|e| {
