@@ -3,7 +3,10 @@
 //! Signing happens here, never in the node; the node is given what a peer would give it. The tip,
 //! durable before anything is sent, is what keeps a key from forking its own log after a crash.
 
+use std::fs::{File, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use skep_proto::control::{Hex, Log, Request, Response};
 use skep_proto::id::RepoId;
@@ -16,12 +19,19 @@ use crate::client::{Client, unexpected};
 use crate::error::{CliError, Exit, Hint, Result, quoted};
 use crate::home::{Home, read_if_there, replace};
 
+/// How long another command that signs with the same key is waited for: it signs at once, and
+/// gives its node a few kilobytes.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+const LOCK_RETRY: Duration = Duration::from_millis(50);
+
 /// A key that can say something in a repository.
 pub(crate) struct Author<'a> {
     home: &'a Home,
     repo: RepoId,
     signing: &'a SigningKey,
     tip: Tip,
+    /// Of the tip: who read it before another process wrote it would sign a second history.
+    _lock: File,
 }
 
 impl<'a> Author<'a> {
@@ -33,12 +43,14 @@ impl<'a> Author<'a> {
         signing: &'a SigningKey,
         client: &mut Client,
     ) -> Result<Self> {
+        let lock = lock_tip(home, &repo, &signing.key()).await?;
         let tip = read_tip(home, &repo, &signing.key())?;
         let mut author = Self {
             home,
             repo,
             signing,
             tip,
+            _lock: lock,
         };
         author.catch_up(client).await?;
         author.send_pending(client).await?;
@@ -150,6 +162,37 @@ impl<'a> Author<'a> {
             Hint::new("use a key on one device only: add a key of its own for the other one"),
         )
         .because(error)
+    }
+}
+
+/// One command at a time signs with a key in a repository. The lock goes with the process, however
+/// that ends.
+async fn lock_tip(home: &Home, repo: &RepoId, key: &Key) -> Result<File> {
+    let path = home
+        .keys_dir()
+        .join("tips")
+        .join(format!("{repo}.{key}.lock"));
+    if let Some(dir) = path.parent() {
+        home.create_dir(dir)?;
+    }
+    let failed = |e| CliError::io("lock", &path, &e);
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(&path).map_err(failed)?;
+    let deadline = Instant::now() + LOCK_WAIT;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                tokio::time::sleep(LOCK_RETRY).await;
+            }
+            Err(TryLockError::WouldBlock) => {
+                let message = format!("another command signs with {}", key.fingerprint());
+                let hint = Hint::new("wait until it is done, then type the same again");
+                return Err(CliError::new(Exit::Failed, message, hint));
+            }
+        }
     }
 }
 

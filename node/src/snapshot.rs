@@ -22,7 +22,7 @@ use skep_proto::trust::file::{RepoFile, Rule};
 pub(crate) use report::{facts, release_line};
 pub use resolve::{NotFound, Resolved};
 
-use crate::core::Holding;
+use crate::core::{Holding, Restriction, RestrictionKey, RestrictionKind};
 
 /// Everything that is read of a node.
 #[derive(Debug, Clone)]
@@ -42,14 +42,20 @@ pub struct RepoSnapshot {
     /// Alias and file; none while it is stored but no longer followed.
     pub settings: Option<(Name, RepoFile)>,
     pub chain: Arc<Chain>,
-    /// None while the chain gives no view.
+    /// None while the chain gives no view; the last one that was whole while [`Self::paused`].
     pub view: Option<Arc<View>>,
+    /// Of the view that follows from what is held: equal on two nodes that hold the same.
+    pub view_hash: Option<Sha256>,
+    /// Why nothing new is admitted, though the chain is believed.
+    pub paused: Option<&'static str>,
     /// Releases whose files are here, by manifest.
     pub holdings: Arc<BTreeMap<Sha256, Holding>>,
     /// Blobs that peers are offered.
     pub offered: Arc<BTreeSet<Blake3>>,
     /// What trusted mode admitted before.
     pub admitted: Arc<BTreeMap<(Name, Version), Sha256>>,
+    /// Yanks and quarantines that were shown, also those that the view no longer has.
+    pub restrictions: Arc<BTreeMap<RestrictionKey, Restriction>>,
     pub logs: BTreeMap<Key, LogPosition>,
 }
 
@@ -103,6 +109,15 @@ impl Snapshot {
 impl RepoSnapshot {
     pub fn alias(&self) -> Option<&Name> {
         self.settings.as_ref().map(|(alias, _)| alias)
+    }
+
+    /// What was said of a release before, and vanished without its own key's word.
+    pub(crate) fn vanished(&self, name: &Name, version: &Version) -> Option<RestrictionKind> {
+        let kinds = [RestrictionKind::Yanked, RestrictionKind::Quarantined];
+        kinds.into_iter().find(|kind| {
+            let key = (*kind, name.clone(), version.clone());
+            self.restrictions.get(&key).is_some_and(|r| r.vanished)
+        })
     }
 
     pub fn rules(&self) -> &[Rule] {

@@ -87,13 +87,18 @@ async fn bytes_of(file: &File, max: u64, client: &mut Client) -> Result<Vec<u8>>
 async fn check_objects(manifest: &Manifest, files: &[File], client: &mut Client) -> Result<()> {
     let written = list(manifest.file_of(FileKind::Facts), client).await?;
     let (facts_file, written) = written.unzip();
-    for file in files.iter().filter(|file| file.kind == FileKind::Object) {
-        let facts = manifest.all_facts(written.as_deref());
-        let facts = facts.map_err(|e| wrong(facts_file.unwrap_or(file), Some(&e)))?;
+    let objects = || files.iter().filter(|file| file.kind == FileKind::Object);
+    let Some(first) = objects().next() else {
+        return Ok(());
+    };
+    // Read once: a release may have thousands of objects and 16 MiB of facts.
+    let facts = manifest.all_facts(written.as_deref());
+    let facts = facts.map_err(|e| wrong(facts_file.unwrap_or(first), Some(&e)))?;
+    for file in objects() {
         let bytes = bytes_of(file, ebpf::OBJECT_BYTES_MAX as u64, client).await?;
         let object = ebpf::read(&bytes).map_err(|e| wrong(file, Some(&e)))?;
-        facts
-            .check_object(&file.path, &object)
+        manifest
+            .check_object(&facts, &file.path, &object)
             .map_err(|e| wrong(file, Some(&e)))?;
     }
     Ok(())

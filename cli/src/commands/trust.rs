@@ -316,7 +316,7 @@ pub(crate) fn refused(release: &Release) -> CliError {
             "compare the fingerprint with one from another channel, then\nskep trust add {called}"
         )),
         Some(fact) if fact.check == "yank" => Hint::new("another version, or --allow-yanked"),
-        Some(fact) if fact.check == "change" => {
+        Some(fact) if fact.check == "change" || fact.check == "restriction" => {
             Hint::new("ask its publisher; then --accept-change")
         }
         _ => Hint::new(format!(

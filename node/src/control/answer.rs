@@ -70,8 +70,22 @@ impl Answers {
             return said;
         }
         let answered = self.answer_without_file(request, file, connection);
-        let response = answered.unwrap_or_else(Response::Refused);
+        let response =
+            answered.unwrap_or_else(|refused| Response::Refused(self.mind_room(refused)));
         connection.send(&response, None)
+    }
+
+    /// What failed for want of room says what to do, wherever it failed.
+    fn mind_room(&self, refused: Refused) -> Refused {
+        let no_room = std::io::Error::from(rustix::io::Errno::NOSPC).to_string();
+        let hint = refused.message.contains(&no_room).then(|| {
+            let path = self.config.store.display();
+            format!("make room, then type the same again: df -h {path}")
+        });
+        Refused {
+            hint: refused.hint.or(hint),
+            ..refused
+        }
     }
 
     fn answer_without_file(
@@ -208,6 +222,14 @@ impl Answers {
                 message: "no peer that has the repository could be reached".to_owned(),
                 hint: Some("is the other node running, and can you reach its address?".to_owned()),
             }),
+            Reply::Lied { peer, what } => Err(Refused {
+                why: Refusal::Untrusted,
+                message: format!(
+                    "{} sent what does not verify: {what}",
+                    peer.key().fingerprint()
+                ),
+                hint: Some("nothing of it was kept; ask for a ticket of another node".to_owned()),
+            }),
             reply => done(reply),
         }
     }
@@ -280,6 +302,7 @@ fn done(reply: Reply) -> Answered {
             "the log has {size} entries now: somebody else signed with this key meanwhile"
         ))),
         Reply::TimedOut => Err(failed("it took too long")),
+        Reply::Lied { what, .. } => Err(failed(what)),
         Reply::Want(_) => Err(failed("an answer to something else")),
     }
 }
