@@ -17,7 +17,7 @@ use skep_proto::log::tip::{Standing, TIP_BYTES_MAX, Tip};
 
 use crate::client::{Client, unexpected};
 use crate::error::{CliError, Exit, Hint, Result, quoted};
-use crate::home::{Home, read_bytes, replace};
+use crate::home::{Home, read_if_there, replace};
 use crate::ui::Ui;
 
 /// How long another command that signs with the same key is waited for: it signs at once, and
@@ -236,7 +236,7 @@ async fn lock_tip(home: &Home, repo: &RepoId, key: &Key) -> Result<File> {
 
 fn read_tip(home: &Home, repo: &RepoId, key: &Key) -> Result<Tip> {
     let path = tip_file(home, repo, key);
-    let Some(bytes) = read_bytes(&path, TIP_BYTES_MAX as u64)? else {
+    let Some(bytes) = read_if_there(&path, TIP_BYTES_MAX as u64)? else {
         return Ok(Tip::new(*repo, *key));
     };
     Tip::from_bytes(&bytes, repo, key).map_err(|e| {
