@@ -169,27 +169,29 @@ pub(crate) fn refuse_open(what: &str, path: &Path, mode: u32, bits: u32) -> Resu
 
 /// Reads a file that people write, of at most `max` bytes.
 pub(crate) fn read_text(path: &Path, max: u64) -> Result<String> {
-    let not_there = std::io::Error::from(std::io::ErrorKind::NotFound);
-    let bytes = read_bytes(path, max)?.ok_or_else(|| CliError::io("read", path, &not_there))?;
-    String::from_utf8(bytes)
+    String::from_utf8(read_bytes(path, max)?)
         .map_err(|e| other_file(path, "is not text".to_owned()).because(&e.utf8_error()))
 }
 
 /// Reads a file of at most `max` bytes; none if there is no such file.
-pub(crate) fn read_bytes(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
+pub(crate) fn read_if_there(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
+    match read_bytes(path, max) {
+        Err(e) if e.exit == Exit::NotFound => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// Reads a file of at most `max` bytes.
+pub(crate) fn read_bytes(path: &Path, max: u64) -> Result<Vec<u8>> {
     use std::io::Read as _;
     let failed = |e| CliError::io("read", path, &e);
-    let file = match fs::File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(failed(e)),
-    };
+    let file = fs::File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();
     file.take(max + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > max {
         return Err(other_file(path, format!("is longer than {max} bytes")));
     }
-    Ok(Some(bytes))
+    Ok(bytes)
 }
 
 fn other_file(path: &Path, why: String) -> CliError {

@@ -30,7 +30,10 @@ fn main() -> ExitCode {
             set_colour(cli.global.color);
             let ui = Arc::new(Ui::new(manners(&cli)));
             match run(&cli, &matches, &ui) {
-                Ok(()) => Exit::Done.into(),
+                Ok(()) => {
+                    ui.say_next();
+                    Exit::Done.into()
+                }
                 Err(e) if e.exit == Exit::Done => Exit::Done.into(),
                 Err(e) => {
                     ui.error(&e);

@@ -41,6 +41,8 @@ pub(crate) struct Ui {
     manners: Manners,
     /// What Ctrl-C would interrupt now, if there is more to say than that.
     interruptible: Mutex<Option<(String, Hint)>>,
+    /// The command that is suggested at the end.
+    next: Mutex<Option<String>>,
 }
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -68,6 +70,7 @@ impl Ui {
         Self {
             manners,
             interruptible: Mutex::new(None),
+            next: Mutex::new(None),
         }
     }
 
@@ -116,10 +119,21 @@ impl Ui {
         }
     }
 
-    /// Suggests the next command: once, dimmed, and only to a person.
-    pub(crate) fn next(&self, command: &str) {
-        if self.manners.stderr_is_terminal && self.manners.verbosity >= 0 {
-            let command = cell(command);
+    /// Suggests the next command, below everything that a command prints.
+    pub(crate) fn next(&self, command: impl Into<String>) {
+        if let Ok(mut next) = self.next.lock() {
+            *next = Some(command.into());
+        }
+    }
+
+    /// Says what was suggested: once, dimmed, and only to a person.
+    pub(crate) fn say_next(&self) {
+        let next = self.next.lock().ok().and_then(|mut next| next.take());
+        if let Some(command) = next
+            && self.manners.stderr_is_terminal
+            && self.manners.verbosity >= 0
+        {
+            let command = cell(&command);
             self.talk(&format!("{DIMMED}next: {command}{DIMMED:#}"));
         }
     }

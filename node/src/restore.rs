@@ -88,6 +88,7 @@ fn take_fact(restored: &mut Restored, kind: FactKind, key: &str, value: &[u8]) {
             }
         }
         FactKind::Followed => restored.followed = pin_from_bytes(value),
+        FactKind::Confirmed => restored.confirmed.extend(key.parse::<Key>()),
         FactKind::Shown => restored.shown = Basis::from_bytes(value).ok(),
         FactKind::CutProof => {
             if let Ok(cut) = CutProof::from_bytes(value) {

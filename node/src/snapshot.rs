@@ -65,6 +65,10 @@ pub struct LogPosition {
     pub size: u64,
     /// The checkpoint whose entries are all held.
     pub whole: Option<Checkpoint>,
+    /// Of a registrar's: a peer was seen to hold exactly that, in this run.
+    pub confirmed: bool,
+    /// Of a registrar's: a peer was ever seen to hold what was here then.
+    pub ever_confirmed: bool,
 }
 
 impl Snapshot {

@@ -335,6 +335,10 @@ pub struct Log {
     pub size: u64,
     pub checkpoint: Option<Hex>,
     pub entries: Vec<Hex>,
+    /// Of a registrar's: a peer was seen to hold exactly what is here, while this node runs.
+    pub confirmed: bool,
+    /// Of a registrar's: a peer was ever seen to hold what was here then.
+    pub ever_confirmed: bool,
 }
 
 /// What a node finds when it looks at itself.

@@ -78,7 +78,7 @@ async fn publish(
         return Ok(report.verbatim("payload", String::from_utf8_lossy(&payload)));
     }
     let signing = place.open(session)?;
-    own_name(&place, &manifest.name, session, client).await?;
+    own_name(&place, &manifest.name, args.alone, session, client).await?;
     let blobs = put_files(package, &assembled, session.ui, client).await?;
     let said = Body::Publish(entry::Publish {
         name: manifest.name.clone(),

@@ -69,6 +69,9 @@ async fn act(args: &Repo, session: &Session<'_>, client: &mut Client) -> Result<
             if *trust {
                 follow::trust_all(&alias, &ticket, session, client).await?;
             }
+            if client.is_own() {
+                session.ui.next("skep node run");
+            }
             show::show(&alias.to_string(), "repo.add", client).await
         }
         Some(Action::Remove { repo }) => remove(repo, session, client).await,
@@ -109,8 +112,17 @@ async fn remove(name: &str, session: &Session<'_>, client: &mut Client) -> Resul
     let repos = Repos::of(&session.home);
     let followed = repos.find(&parse_repo(name)?)?;
     let held = repo(followed.alias.as_str(), client).await?;
+    let again = match held.line.version {
+        0 => None,
+        _ => Some(ticket(followed.alias.as_str(), None, client).await?),
+    };
     repos.remove(&followed.alias)?;
     client.ask(Request::Reload).await?;
+    if let Some(again) = again {
+        session
+            .ui
+            .say(&format!("to follow it again: skep repo add {again}"));
+    }
     session.ui.say(&format!(
         "its log and the files of {} of its releases ({}) stay in {}: nothing deletes them yet",
         held.held_releases,

@@ -23,6 +23,8 @@ pub(crate) const PORT: u16 = 7701;
 /// Where the HTTP side listens unless somebody says otherwise: this machine only.
 pub(crate) const GATEWAY: SocketAddr =
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1)), 7700);
+/// From the port of an HTTP listener to one that is suggested in its place: past the node's own.
+const GATEWAY_STEP: u16 = 10;
 /// Most addresses to listen on, and most configured peers: a node reaches more through them.
 pub(crate) const ADDRESSES_MAX: usize = 64;
 /// Most HTTP listeners: one for each mode, on each kind of address, and some to spare.
@@ -146,6 +148,24 @@ impl Config {
             gateways: highest(layers, |file| file.gateway.take()).or(one),
             files,
         })
+    }
+}
+
+impl Config {
+    /// The line of `config.toml` that has the node listen on the next ports.
+    pub(crate) fn listen_elsewhere(&self) -> String {
+        let next = |at: &SocketAddr| SocketAddr::new(at.ip(), at.port().wrapping_add(1));
+        let next = self.listen.value.iter().map(next);
+        let next: Vec<String> = next.map(|at| format!("\"{at}\"")).collect();
+        format!("listen = [{}]", next.join(", "))
+    }
+
+    /// The line of `config.toml` that has the HTTP side listen out of the way of a second node.
+    pub(crate) fn gateway_elsewhere(&self) -> String {
+        let first = self.gateways.value.first();
+        let at = first.map_or(GATEWAY, |gateway| gateway.listen);
+        let next = SocketAddr::new(at.ip(), at.port().wrapping_add(GATEWAY_STEP));
+        format!("gateway = [{{ listen = \"{next}\" }}]")
     }
 }
 

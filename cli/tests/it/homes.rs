@@ -107,15 +107,16 @@ fn doctor_names_the_port_that_somebody_else_has() {
     let text = format!("listen = [\"127.0.0.1:{port}\"]\nmdns = false\ngateway = []\n");
     fs::write(&config, text).expect("written");
     let stderr = fails(&fixture, "doctor", 6);
-    let hint = format!(
-        "hint: in config.toml: listen = {}\n",
-        port.saturating_add(1)
-    );
+    let next = port.wrapping_add(1);
+    let hint = format!("config.toml: listen = [\"127.0.0.1:{next}\"]\n");
     assert!(stderr.ends_with(&hint), "{stderr}");
     let text = format!("listen = []\nmdns = false\n[[gateway]]\nlisten = \"127.0.0.1:{port}\"\n");
     fs::write(&config, text).expect("written");
     let stderr = fails(&fixture, "doctor", 6);
-    assert!(stderr.contains("under [[gateway]]"), "{stderr}");
+    assert!(
+        stderr.contains("config.toml: gateway = [{ listen = "),
+        "{stderr}"
+    );
     drop(other);
     assert!(fixture.run("doctor").contains("\tports\tfree: "));
 }
@@ -144,4 +145,18 @@ fn of_several_gateways_the_first_one_answers() {
             .contains("gateway\tonly the first one listens so far")
     );
     drop(node);
+}
+
+#[test]
+fn a_repository_of_ones_own_that_was_removed_can_be_followed_again() {
+    let fixture = Fixture::new();
+    fixture.run("publish drop --yes");
+    let ticket = fixture.run("repo ticket ana");
+    fixture.run("repo remove ana");
+    assert!(fails(&fixture, "info ana/drop", 4).contains("does not follow"));
+    // Nobody else has it: what is in the store is enough.
+    fixture.run(&format!("repo add {}", ticket.trim()));
+    fixture.run("info ana/drop@0.1.0");
+    // Rules went with the file.
+    assert!(fails(&fixture, "get ana/drop", 3).contains("skep trust add ana/drop"));
 }

@@ -50,6 +50,8 @@ pub struct Restored {
     pub holdings: BTreeMap<Sha256, Holding>,
     pub admitted: BTreeMap<(Name, Version), Sha256>,
     pub restrictions: BTreeMap<RestrictionKey, Restriction>,
+    /// Registrars whose log a peer was seen to hold.
+    pub confirmed: BTreeSet<Key>,
 }
 
 #[derive(Debug, Default)]
@@ -83,6 +85,8 @@ pub(super) struct Repository {
     offered: Arc<BTreeSet<Blake3>>,
     admitted: Arc<BTreeMap<(Name, Version), Sha256>>,
     restrictions: Arc<BTreeMap<RestrictionKey, Restriction>>,
+    /// Registrars whose log a peer was seen to hold, in any run.
+    ever_confirmed: BTreeSet<Key>,
     stale: bool,
 }
 
@@ -138,6 +142,7 @@ impl Repository {
             offered: Arc::default(),
             admitted: Arc::new(restored.admitted),
             restrictions: Arc::new(restored.restrictions),
+            ever_confirmed: restored.confirmed,
             stale: true,
         };
         if let Some(basis) = restored.shown {
@@ -285,6 +290,8 @@ impl Repository {
             let position = LogPosition {
                 size: facts.len() as u64,
                 whole: self.whole(key).cloned(),
+                confirmed: self.logs.get(key).is_some_and(|log| log.confirmed),
+                ever_confirmed: self.ever_confirmed.contains(key),
             };
             (*key, position)
         });
@@ -319,6 +326,7 @@ impl Restored {
             holdings: BTreeMap::new(),
             admitted: BTreeMap::new(),
             restrictions: BTreeMap::new(),
+            confirmed: BTreeSet::new(),
         }
     }
 }

@@ -166,6 +166,7 @@ fn my_handle(repo: &control::Repo, session: &Session<'_>) -> Result<Option<contr
 pub(super) async fn own_name(
     place: &Place,
     name: &Name,
+    alone: bool,
     session: &Session<'_>,
     client: &mut Client,
 ) -> Result<()> {
@@ -207,5 +208,8 @@ pub(super) async fn own_name(
         names: vec![name.clone()],
     });
     let mut author = Author::open(&session.home, place.repo, &signing, client).await?;
+    if !alone {
+        author.confirmed(session.ui, client).await?;
+    }
     author.say(vec![grant], client).await.map(|_| ())
 }

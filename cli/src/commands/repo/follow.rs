@@ -34,7 +34,7 @@ pub(crate) async fn follow(
         Ok(known) => {
             meet(&known, ticket, &repos)?;
             client.ask(Request::Reload).await?;
-            catch_up(&known, ticket, session, client).await?;
+            catch_up(&known.alias, ticket, session, client).await?;
             called(known.alias, alias, ticket, &repos, client).await
         }
         Err(e) if e.exit == Exit::NotFound => begin(ticket, alias, &repos, session, client).await,
@@ -42,14 +42,14 @@ pub(crate) async fn follow(
     }
 }
 
-/// Of a repository that is followed already, what is here will do if nobody can be met.
+/// Compares with a peer; of a repository that is in the store already, what is here will do.
 async fn catch_up(
-    known: &Followed,
+    alias: &Name,
     ticket: &Ticket,
     session: &Session<'_>,
     client: &mut Client,
 ) -> Result<()> {
-    let here = repo(known.alias.as_str(), client).await?.line.version > 0;
+    let here = repo(alias.as_str(), client).await?.line.version > 0;
     let wait_s = if here { LOOK_S } else { MEET_S };
     match sync(ticket, wait_s, session, client).await {
         Err(error) if here && error.exit == Exit::Unreachable => {
@@ -86,7 +86,8 @@ async fn begin(
     let first = alias.unwrap_or(&provisional);
     repos.add(first, &file.to_text())?;
     client.ask(Request::Reload).await?;
-    if let Err(error) = sync(ticket, MEET_S, session, client).await {
+    // It may have been followed before: then it is in the store.
+    if let Err(error) = catch_up(first, ticket, session, client).await {
         repos.remove(first)?;
         client.ask(Request::Reload).await?;
         return Err(error);

@@ -1,7 +1,7 @@
 //! Tickets: the text that leads a friend to a repository.
 
 use skep_proto::control::{Handle, Request, Response};
-use skep_proto::id::NodeId;
+use skep_proto::id::{NodeId, RepoId};
 use skep_proto::name::Name;
 use skep_proto::ticket::{TICKET_ADDRESSES_MAX, Ticket};
 
@@ -74,8 +74,14 @@ fn best_addresses(addresses: Vec<String>) -> Vec<String> {
 }
 
 pub(crate) fn parse_ticket(text: &str) -> Result<Ticket> {
-    text.trim().parse().map_err(|e: skep_proto::ticket::Error| {
-        let hint = Hint::new("copy the whole ticket again: it begins with `skept1`");
+    let text = text.trim();
+    text.parse().map_err(|e: skep_proto::ticket::Error| {
+        let hint = match text.parse::<RepoId>() {
+            Ok(_) => Hint::new(
+                "this is the id of a repository; a ticket also says where it is: skep repo ticket REPO",
+            ),
+            Err(_) => Hint::new("copy the whole ticket again: it begins with `skept1`"),
+        };
         CliError::usage("could not read the ticket", hint).because(&e)
     })
 }

@@ -167,3 +167,21 @@ fn several_gateways_each_with_its_mode() {
         "more than 8 `[[gateway]]`"
     );
 }
+
+#[test]
+fn what_is_suggested_when_a_port_is_taken_can_be_pasted() {
+    let (_folder, config) = read(&[]);
+    let config = config.expect("defaults");
+    let lines = [config.listen_elsewhere(), config.gateway_elsewhere()];
+    assert_eq!(
+        lines,
+        [
+            "listen = [\"0.0.0.0:7702\", \"[::]:7702\"]",
+            "gateway = [{ listen = \"127.0.0.1:7710\" }]"
+        ]
+    );
+    let (_folder, config) = read(&[("home/config.toml", &lines.join("\n"))]);
+    let config = config.expect("as it was suggested");
+    assert_eq!(config.listen.value[0].port(), 7702);
+    assert_eq!(config.gateways.value[0].listen.port(), 7710);
+}

@@ -30,6 +30,8 @@ impl Answers {
             size,
             checkpoint: whole.map(|checkpoint| Hex(checkpoint.to_bytes())),
             entries: entries.into_iter().map(Hex).collect(),
+            confirmed: position.is_some_and(|position| position.confirmed),
+            ever_confirmed: position.is_some_and(|position| position.ever_confirmed),
         }))
     }
 

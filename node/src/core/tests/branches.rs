@@ -586,6 +586,41 @@ fn a_yank_that_its_own_key_takes_back_is_gone() {
 }
 
 #[test]
+fn a_registrars_log_is_confirmed_by_a_peer_that_has_it() {
+    let made = made();
+    let seen = |node: &Node| {
+        let snapshot = node.snapshot(&made);
+        let log = snapshot.logs.get(made.registrar.key()).expect("held");
+        (log.confirmed, log.ever_confirmed)
+    };
+    let mut a = Node::with(10, &made, &made.publisher);
+    let (mut b, mut c) = (Node::new(20, &made), Node::new(30, &made));
+    assert_eq!(seen(&a), (false, false));
+    meet(&mut a, &mut b);
+    assert_eq!(seen(&a), (true, true));
+    assert_eq!(seen(&b), (true, true));
+    a.append(&made, &cut_at(&made, &made.publisher));
+    assert_eq!(seen(&a), (false, true), "nobody has the new entry");
+    let mut a = a.restarted(&made);
+    assert_eq!(seen(&a), (false, true));
+    meet(&mut b, &mut c);
+    meet(&mut a, &mut c);
+    assert_eq!(seen(&a), (true, true));
+    let mut a = a.restarted(&made);
+    assert_eq!(
+        seen(&a),
+        (false, true),
+        "an old copy of a home looks like this"
+    );
+    meet(&mut a, &mut c);
+    assert_eq!(
+        seen(&a),
+        (true, true),
+        "nothing was fetched, and it is confirmed"
+    );
+}
+
+#[test]
 fn a_proof_that_does_not_lead_from_the_cut_to_the_checkpoint_costs_the_peer() {
     let made = made();
     let (good, bad) = branches(&made);
