@@ -144,6 +144,8 @@ pub enum Refusal {
     Untrusted,
     NotFound,
     Unreachable,
+    /// The node ends: another one may answer.
+    Stopping,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

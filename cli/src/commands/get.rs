@@ -310,7 +310,11 @@ async fn write(
     fs::create_dir_all(output).map_err(|e| CliError::io("make the folder", output, &e))?;
     let staging = Staging(output.join(format!(".{name}.{}.new", std::process::id())));
     write_all(&staging.0, files, session, client).await?;
-    fs::rename(&staging.0, &target).map_err(|e| CliError::io("write", &target, &e))?;
+    match fs::rename(&staging.0, &target) {
+        // Another command has just written it.
+        Err(_) if target.exists() => same(&target, files)?,
+        renamed => renamed.map_err(|e| CliError::io("write", &target, &e))?,
+    }
     Ok(target)
 }
 
