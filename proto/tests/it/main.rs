@@ -12,6 +12,7 @@ mod key_files;
 mod manifest;
 mod merkle;
 mod outside;
+mod policy;
 mod properties;
 mod tampering;
 mod trie;
