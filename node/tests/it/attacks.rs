@@ -7,8 +7,11 @@ use skep_node::store::Change;
 use skep_proto::hash::Sha256;
 use skep_proto::log::checkpoint::{Checkpoint, Cosignature};
 use skep_proto::log::tree;
+use skep_proto::name::RepoRef;
 use skep_proto::sync::trie::{Frontier, Part};
 use skep_proto::sync::wire::{Answer, Hello, Message, Push, Record, Refusal, Request, TrieNode};
+
+use skep_proto::trust::Asked;
 
 use liar::{Liar, Made, Node, SECOND, SESSION, signing};
 
@@ -366,8 +369,12 @@ fn what_is_stored_is_what_was_signed_and_stays() {
     let (mut a, mut b) = (Node::author(&made, 10), Node::follower(&made, 11));
     liar::meet(&mut a, &mut b);
     for tip in [&made.registrar, &made.publisher] {
-        assert_eq!(a.stored(tip.key()), tip.pending());
-        assert_eq!(b.stored(tip.key()), tip.pending(), "byte for byte");
+        assert_eq!(a.stored(&made.id, tip.key()), tip.pending());
+        assert_eq!(
+            b.stored(&made.id, tip.key()),
+            tip.pending(),
+            "byte for byte"
+        );
     }
     assert_eq!(a.view_hash(&made), b.view_hash(&made));
     // Delivered again it changes nothing, not a byte.
@@ -503,6 +510,35 @@ fn a_stranger_who_appends_for_another_key_is_refused() {
     });
     assert!(matches!(reply, Reply::Refused(why) if why.contains("signature")));
     assert_eq!(node.listed(&made), ["1.0.0"]);
+}
+
+#[test]
+fn one_name_in_two_repositories_is_two_packages() {
+    let (home, abroad) = (Made::named("home"), Made::named("abroad"));
+    let mut node = Node::follower(&home, 10);
+    node.take(liar::following(&[("home", &home), ("abroad", &abroad)]));
+    node.learn(&home);
+    node.learn(&abroad);
+    assert_eq!(
+        node.append(&abroad, &abroad.published("9.9.9"), 2),
+        Reply::Done
+    );
+    let newest = |repo: &str| {
+        let repo: RepoRef = repo.parse().expect("an alias or an id");
+        let found = node.shown.repo(&repo)?;
+        let name = "drop".parse().expect("a name");
+        let resolved = found
+            .resolve(&name, None, &Asked::default())
+            .expect("it is there");
+        assert!(!resolved.decision.admitted, "nobody trusts anybody");
+        Some(resolved.subject.version.to_string())
+    };
+    assert_eq!(newest("home").as_deref(), Some("1.0.0"));
+    assert_eq!(newest("abroad").as_deref(), Some("9.9.9"));
+    assert_eq!(newest(&home.id.to_string()).as_deref(), Some("1.0.0"));
+    // An alias that nobody gave falls through to nothing.
+    assert_eq!(newest("elsewhere"), None);
+    assert_eq!(newest("drop"), None);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Integration tests of the protocol: formats, properties, outside vectors, the oracle of the view.
 
+mod attack_table;
 mod attacks;
 mod blob;
 mod blobs;

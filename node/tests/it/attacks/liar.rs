@@ -120,7 +120,11 @@ impl Made {
     }
 
     fn configured(&self) -> Input {
-        let file = RepoFile {
+        following(&[("ana", self)])
+    }
+
+    fn file(&self) -> RepoFile {
+        RepoFile {
             id: self.id,
             root: Pin {
                 version: 1,
@@ -130,10 +134,17 @@ impl Made {
             keep: None,
             share: None,
             trust: vec![],
-        };
-        Input::Configured {
-            repos: vec![("ana".parse().expect("a name"), file)],
         }
+    }
+}
+
+/// These repositories are followed under these aliases.
+pub(super) fn following(repos: &[(&str, &Made)]) -> Input {
+    let repos = repos.iter();
+    Input::Configured {
+        repos: repos
+            .map(|(alias, made)| (alias.parse().expect("a name"), made.file()))
+            .collect(),
     }
 }
 
@@ -141,9 +152,8 @@ impl Made {
 pub(super) struct Node {
     pub(super) core: Core,
     id: u8,
-    repo: RepoId,
-    logs: BTreeMap<Key, Vec<Vec<u8>>>,
-    shown: Arc<Snapshot>,
+    logs: BTreeMap<(RepoId, Key), Vec<Vec<u8>>>,
+    pub(super) shown: Arc<Snapshot>,
     next: u64,
 }
 
@@ -153,7 +163,6 @@ impl Node {
         let mut node = Self {
             core: Core::new(node_id(id), [id; 32], vec![]),
             id,
-            repo: made.id,
             logs: BTreeMap::new(),
             shown: Arc::new(Snapshot::empty(node_id(id))),
             next: 0,
@@ -165,16 +174,17 @@ impl Node {
     /// One that has everything.
     pub(super) fn author(made: &Made, id: u8) -> Self {
         let mut node = Self::follower(made, id);
-        let root = made.root.clone();
-        let reply = node.command(Command::PutRoot {
-            repo: made.id,
-            root,
-        });
-        assert_eq!(reply, Reply::Done);
-        for tip in [&made.registrar, &made.publisher] {
-            assert_eq!(node.append(made, tip, 0), Reply::Done);
-        }
+        node.learn(made);
         node
+    }
+
+    /// Gives it everything of a repository that it follows.
+    pub(super) fn learn(&mut self, made: &Made) {
+        let (repo, root) = (made.id, made.root.clone());
+        assert_eq!(self.command(Command::PutRoot { repo, root }), Reply::Done);
+        for tip in [&made.registrar, &made.publisher] {
+            assert_eq!(self.append(made, tip, 0), Reply::Done);
+        }
     }
 
     /// Hands over an input. What is to be stored is checked as an auditor would.
@@ -201,10 +211,10 @@ impl Node {
         else {
             return;
         };
-        let log = self.logs.entry(*key).or_default();
+        let log = self.logs.entry((*repo, *key)).or_default();
         assert_eq!(log.len() as u64, *from, "entries continue what is stored");
         log.extend(entries.iter().cloned());
-        assert_eq!((*repo, checkpoint.key), (self.repo, *key));
+        assert_eq!(checkpoint.key, *key);
         let held = log.len() as u64;
         assert!(held <= checkpoint.size, "nothing beyond its checkpoint");
         if held == checkpoint.size {
@@ -215,8 +225,8 @@ impl Node {
         assert!(verified.is_ok(), "stored under a checkpoint that verifies");
     }
 
-    pub(super) fn stored(&self, key: &Key) -> &[Vec<u8>] {
-        self.logs.get(key).map_or(&[], Vec::as_slice)
+    pub(super) fn stored(&self, repo: &RepoId, key: &Key) -> &[Vec<u8>] {
+        self.logs.get(&(*repo, *key)).map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn command(&mut self, command: Command) -> Reply {
@@ -269,6 +279,7 @@ impl Node {
             Effect::SendEntries {
                 session: to,
                 request,
+                repo,
                 key,
                 from,
                 to: end,
@@ -276,7 +287,7 @@ impl Node {
                 ..
             } if *to == session => {
                 let at = |n: &u64| usize::try_from(*n).expect("small");
-                let entries = self.stored(key)[at(from)..at(end)].to_vec();
+                let entries = self.stored(repo, key)[at(from)..at(end)].to_vec();
                 let proof = proof.clone();
                 let answer = Answer::Get { entries, proof };
                 Some(Message::Answer {
