@@ -111,8 +111,10 @@ impl Core {
             return;
         }
         if !walk.prefixes.is_empty() {
-            let count = walk.prefixes.len().min(PREFIXES_MAX);
-            let prefixes = walk.prefixes.drain(..count).collect();
+            // The deepest first: so what is still to be asked is no more than a path is deep and an
+            // answer wide, whatever the peer says.
+            let others = walk.prefixes.len().saturating_sub(PREFIXES_MAX);
+            let prefixes = walk.prefixes.split_off(others).into();
             return self.ask(session, Asked::Trie { repo, prefixes });
         }
         if !walk.fetching.is_empty() {
