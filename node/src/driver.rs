@@ -23,6 +23,9 @@ use crate::store::Store;
 const INPUTS_MAX: usize = 256;
 /// How long a node stays read-only after a write failed, before it tries again.
 const READ_ONLY_FOR: Duration = Duration::from_secs(10);
+/// With less than this free, in bytes, it does not try: a small log would fit, and what it leads to
+/// would not.
+const ROOM_BYTES: u64 = 1 << 20;
 
 /// What others hold of a running driver.
 #[derive(Clone)]
@@ -223,13 +226,7 @@ impl Driver {
                 tracing::error!(%why, "the store failed: this node is read-only for now");
                 self.drop_rest(effects, &why);
                 self.recover_at = Some(Instant::now() + READ_ONLY_FOR);
-                let effects = self.core.handle(self.now(), Input::PersistFailed { why });
-                for effect in effects {
-                    if !matches!(effect, Effect::Persist(_)) {
-                        let performed = self.perform(effect).await;
-                        debug_assert!(performed.is_ok(), "only Persist can fail");
-                    }
-                }
+                self.go_back(why).await;
                 return;
             }
         }
@@ -247,27 +244,56 @@ impl Driver {
         }
     }
 
-    /// After a failed write the core is ahead of the disk: it is built again from the store.
+    /// After a failed write the core is ahead of the disk: peers that believed it would find that
+    /// what the disk gives does not fit. It is built again from the store at once, and takes nothing
+    /// new until [`Self::recover`].
+    async fn go_back(&mut self, why: String) {
+        self.rebuild(&why).await;
+        let repos = self.settings.clone();
+        let mut effects = self.core.handle(self.now(), Input::Configured { repos });
+        // Readers are to see it as it is after the second input.
+        effects.retain(|effect| !matches!(effect, Effect::Show(_)));
+        effects.extend(self.core.handle(self.now(), Input::PersistFailed { why }));
+        for effect in effects {
+            if !matches!(effect, Effect::Persist(_)) {
+                let performed = self.perform(effect).await;
+                debug_assert!(performed.is_ok(), "only Persist can fail");
+            }
+        }
+    }
+
+    /// Takes entries again, if there is room for them.
     async fn recover(&mut self) {
         self.recover_at = None;
         let store = Arc::clone(&self.store);
+        let space = tokio::task::spawn_blocking(move || store.space()).await;
+        let has_room = matches!(space, Ok(Ok(space)) if space.free >= ROOM_BYTES);
+        if has_room && self.rebuild("the node recovered from a failed write").await {
+            let repos = self.settings.clone();
+            self.turn(Input::Configured { repos }).await;
+        } else {
+            self.recover_at = Some(Instant::now() + READ_ONLY_FOR);
+        }
+    }
+
+    /// The core as the store has it, without sessions; false, with the core as it was, if the store
+    /// cannot be read. Whoever waits for a reply is told why.
+    async fn rebuild(&mut self, why: &str) -> bool {
+        let store = Arc::clone(&self.store);
         let restored =
             tokio::task::spawn_blocking(move || crate::restore::restore(store.as_ref())).await;
-        match restored {
-            Ok(Ok(restored)) => {
-                for open in std::mem::take(&mut self.sessions).into_values() {
-                    self.net.close(open.net);
-                }
-                self.core = Core::new(self.me, self.seed, restored);
-                for (_, reply) in std::mem::take(&mut self.replies) {
-                    let why = "the node recovered from a failed write".to_owned();
-                    drop(reply.send(Reply::Refused(why)));
-                }
-                let repos = self.settings.clone();
-                self.turn(Input::Configured { repos }).await;
-            }
-            _ => self.recover_at = Some(Instant::now() + READ_ONLY_FOR),
+        let Ok(Ok(restored)) = restored else {
+            return false;
+        };
+        for open in std::mem::take(&mut self.sessions).into_values() {
+            self.net.close(open.net);
         }
+        self.core.restart(self.seed, restored);
+        for (_, reply) in std::mem::take(&mut self.replies) {
+            // Whoever asked may be gone.
+            drop(reply.send(Reply::Refused(why.to_owned())));
+        }
+        true
     }
 }
 

@@ -168,14 +168,10 @@ impl Driver {
         let store = Arc::clone(&self.store);
         self.beside(async move {
             let held = blocking(move || begin(store.as_ref(), hash, size_bytes, None)).await;
-            let held = held.unwrap_or_else(|error| {
-                tracing::error!(error, blob = %hash, "could not look for a blob");
-                Held::Part {
-                    groups: Vec::new(),
-                    list: false,
-                }
-            });
-            Input::BlobBegun { hash, held }
+            match held {
+                Ok(held) => Input::BlobBegun { hash, held },
+                Err(why) => lost(hash, why),
+            }
         });
     }
 
@@ -194,10 +190,7 @@ impl Driver {
                             return Input::BlobBegun { hash, held };
                         }
                         Ok(None) => FetchEnd::Lied,
-                        Err(error) => {
-                            tracing::error!(error, blob = %hash, "could not begin a blob");
-                            FetchEnd::Failed
-                        }
+                        Err(why) => return lost(hash, why),
                     }
                 }
             };
@@ -210,11 +203,14 @@ impl Driver {
         let (handle, in_flight) = (self.handle.clone(), self.in_flight.clone());
         self.beside(async move {
             let fetched = net.fetch_groups(peer, repo, hash, first, count).await;
-            let why = match fetched {
-                Err(error) => end_of(&error),
+            let taken = match fetched {
+                Err(error) => Ok(end_of(&error)),
                 Ok(groups) => take_groups(groups, peer, hash, &store, &handle, &in_flight).await,
             };
-            Input::FetchEnded { peer, hash, why }
+            match taken {
+                Ok(why) => Input::FetchEnded { peer, hash, why },
+                Err(why) => lost(hash, why),
+            }
         });
     }
 
@@ -225,10 +221,7 @@ impl Driver {
             in_flight.remove(&hash);
             match finished {
                 Ok(()) => Input::BlobStored { hash },
-                Err(why) => {
-                    tracing::error!(why, blob = %hash, "could not put a blob in its place");
-                    Input::BlobLost { hash, why }
-                }
+                Err(why) => lost(hash, why),
             }
         });
     }
@@ -241,7 +234,13 @@ impl Driver {
     }
 }
 
-/// Verifies and writes groups as they come; nothing unverified is written.
+/// Our disk failed a blob: no peer is to blame, and asking another one would not help.
+fn lost(hash: Blake3, why: String) -> Input {
+    tracing::error!(why, blob = %hash, "could not keep a blob");
+    Input::BlobLost { hash, why }
+}
+
+/// Verifies and writes groups as they come; nothing unverified is written. An error is our disk's.
 async fn take_groups(
     mut groups: net::Groups,
     from: NodeId,
@@ -249,11 +248,11 @@ async fn take_groups(
     store: &Arc<dyn Store>,
     handle: &Handle,
     in_flight: &InFlight,
-) -> FetchEnd {
+) -> Result<FetchEnd, String> {
     while let Some(next) = groups.next().await {
         let group = match next {
             Ok(Claimed(group)) => group,
-            Err(error) => return end_of(&error),
+            Err(error) => return Ok(end_of(&error)),
         };
         let (index, size_bytes) = (group.index, group.bytes.len() as u64);
         let store = Arc::clone(store);
@@ -261,12 +260,9 @@ async fn take_groups(
             tokio::task::spawn_blocking(move || store.write_group(&hash, index, &group.bytes));
         match written.await {
             Ok(Ok(())) => {}
-            Ok(Err(store::Error::Blob(_))) => return FetchEnd::Lied,
-            Ok(Err(error)) => {
-                tracing::error!(error = crate::in_words(&error), blob = %hash, "could not write");
-                return FetchEnd::Failed;
-            }
-            Err(_) => return FetchEnd::Failed,
+            Ok(Err(store::Error::Blob(_))) => return Ok(FetchEnd::Lied),
+            Ok(Err(error)) => return Err(crate::in_words(&error)),
+            Err(failed) => return Err(failed.to_string()),
         }
         in_flight.add(hash, size_bytes);
         let stored = Input::GroupStored {
@@ -276,10 +272,10 @@ async fn take_groups(
             size_bytes,
         };
         if !handle.tell(stored).await {
-            return FetchEnd::Failed;
+            return Ok(FetchEnd::Failed);
         }
     }
-    FetchEnd::Done
+    Ok(FetchEnd::Done)
 }
 
 /// What the store has of a blob that is to be fetched. One whose last group an earlier process

@@ -25,6 +25,10 @@ impl Peers {
     pub(super) fn next_dial(&self) -> Time {
         self.next_dial
     }
+
+    pub(super) fn dial_soon(&mut self) {
+        self.next_dial = Time::default();
+    }
 }
 
 impl Core {
