@@ -120,6 +120,7 @@ impl<'a> Author<'a> {
             return Ok(());
         };
         let theirs = checkpoint(&theirs)?;
+        let before = self.tip.clone();
         match self.tip.hear(&theirs).map_err(|e| self.forked(&e))? {
             Standing::Ahead { .. } => {
                 let mut entries: Vec<Hex> = held.entries;
@@ -135,9 +136,13 @@ impl<'a> Author<'a> {
                 self.tip
                     .extend(&theirs, entries)
                     .map_err(|e| self.forked(&e))?;
-                self.write_tip()
             }
-            _ => self.write_tip(),
+            _ => {}
+        }
+        // Usually the node has nothing new, and what is on disk stays.
+        match self.tip == before {
+            true => Ok(()),
+            false => self.write_tip(),
         }
     }
 
