@@ -9,6 +9,7 @@ mod effect;
 mod exchange;
 mod input;
 mod peers;
+mod queues;
 mod repository;
 mod serve;
 mod session;
@@ -28,6 +29,7 @@ pub use exchange::WantEnd;
 pub use input::{
     Command, FetchEnd, GossipId, Held, Holding, HoldingReason, Input, RequestId, SessionId,
 };
+pub use queues::Queue;
 pub use repository::{Restored, RestoredLog, pin_from_bytes};
 
 use crate::snapshot::Snapshot;

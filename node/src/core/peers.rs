@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use skep_proto::id::NodeId;
 
 use super::effect::Effect;
+use super::queues::Queue;
 use super::{Core, Time};
 
 /// How long a peer that did what no honest one does is not spoken to.
@@ -24,6 +25,14 @@ pub(super) struct Peers {
 impl Peers {
     pub(super) fn next_dial(&self) -> Time {
         self.next_dial
+    }
+
+    pub(super) fn queue(&self) -> Queue {
+        Queue {
+            name: "nodes that are remembered",
+            len: self.known.len(),
+            limit: KNOWN_MAX,
+        }
     }
 }
 

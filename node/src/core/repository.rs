@@ -512,6 +512,10 @@ impl Repository {
         self.view.as_ref().map(|view| view.hash)
     }
 
+    pub(super) fn frontier(&self) -> Sha256 {
+        self.trie.root()
+    }
+
     /// Prefixes of those children of a peer's node that differ from ours.
     pub(super) fn differing_children(&self, prefix: &Prefix, theirs: &[Sha256; 16]) -> Vec<Prefix> {
         self.trie.differing(prefix, theirs)

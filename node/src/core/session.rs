@@ -8,6 +8,7 @@ use skep_proto::log::checkpoint::Checkpoint;
 use skep_proto::sync::trie::Prefix;
 
 use super::Time;
+use super::queues::Queue;
 
 /// Unanswered requests of ours in one session; what would be more waits its turn.
 pub(super) const ASKED_MAX: usize = 8;
@@ -103,6 +104,15 @@ impl Session {
         }
         self.checks.1 += 1;
         self.checks.1 <= SIGNATURE_CHECKS_PER_S
+    }
+
+    pub(super) fn queues(&self) -> [Queue; 1] {
+        let asked = Queue {
+            name: "unanswered requests to a peer",
+            len: self.asked.len(),
+            limit: ASKED_MAX,
+        };
+        [asked]
     }
 
     /// When the first unanswered request is overdue.

@@ -1,4 +1,5 @@
 //! Integration tests of the whole: what was agreed on, and real processes.
 
 mod processes;
+mod sim;
 mod tidy;
