@@ -18,7 +18,7 @@ const PAUSE_MS: u64 = 4_000;
 /// Longest file of a release: three groups and a bit, so that lists are needed.
 const BLOB_BYTES_MAX: u64 = 3 * 262_144 + 77;
 /// Longest filler of a manifest: some logs then need more than one answer.
-const FILLER_BYTES_MAX: u64 = 40_000;
+const FILLER_BYTES_MAX: u64 = 30_000;
 /// Most files in one run: hashing them is what a run costs.
 const BLOBS_MAX: usize = 6;
 
