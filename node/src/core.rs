@@ -30,7 +30,7 @@ pub use input::{
     Command, FetchEnd, GossipId, Held, Holding, HoldingReason, Input, RequestId, SessionId,
 };
 pub use queues::Queue;
-pub use repository::{Restored, RestoredLog, pin_from_bytes};
+pub use repository::{Basis, CutProof, Restored, RestoredLog, pin_from_bytes};
 
 use crate::snapshot::Snapshot;
 use repository::Repository;
@@ -83,7 +83,7 @@ impl Core {
             .into_iter()
             .map(|restored| (restored.repo, Repository::restore(restored)))
             .collect();
-        Self {
+        let mut core = Self {
             me,
             now: Time::default(),
             dice: StdRng::from_seed(seed),
@@ -97,7 +97,10 @@ impl Core {
             next_round: Time(ANTI_ENTROPY_MS),
             unseen: true,
             out: Vec::new(),
-        }
+        };
+        // What follows from it leaves with the effects of the first input.
+        core.refresh_views();
+        core
     }
 
     /// The only entrance.
@@ -207,7 +210,7 @@ impl Core {
             .collect();
         for repo in self.repos.values_mut() {
             repo.settings = followed.remove(&repo.id);
-            repo.repin();
+            self.out.extend(repo.repin().map(Effect::Persist));
         }
         for (id, settings) in followed {
             self.repos.insert(id, Repository::new(id, settings));

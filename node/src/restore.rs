@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use skep_proto::hash::Sha256;
 use skep_proto::id::RepoId;
+use skep_proto::key::Key;
 
-use crate::core::{Holding, Restored, pin_from_bytes};
+use crate::core::{Basis, CutProof, Holding, Restored, RestoredLog, pin_from_bytes};
 use crate::store::{Error, FactKind, Loaded, Store};
 
 /// Everything that the store has, repository by repository.
@@ -31,16 +32,25 @@ fn take(repos: &mut BTreeMap<RepoId, Restored>, loaded: Loaded) {
     match loaded {
         Loaded::Repository { .. } => {}
         Loaded::Root { signed, .. } => restored.roots.push(signed),
-        Loaded::Entries { key, entries, .. } => {
-            let log = restored.logs.entry(key).or_default();
+        Loaded::Entries {
+            key,
+            aside,
+            entries,
+            ..
+        } => {
+            let log = branches(restored, aside).entry(key).or_default();
             for entry in entries {
                 log.facts.push(&id, &entry);
             }
         }
         Loaded::Checkpoints {
-            key, whole, ahead, ..
+            key,
+            aside,
+            whole,
+            ahead,
+            ..
         } => {
-            let log = restored.logs.entry(key).or_default();
+            let log = branches(restored, aside).entry(key).or_default();
             (log.whole, log.ahead) = (whole, ahead);
         }
         Loaded::Evidence { evidence, .. } => {
@@ -49,6 +59,13 @@ fn take(repos: &mut BTreeMap<RepoId, Restored>, loaded: Loaded) {
         Loaded::Fact {
             kind, key, value, ..
         } => take_fact(restored, kind, &key, &value),
+    }
+}
+
+fn branches(restored: &mut Restored, aside: bool) -> &mut BTreeMap<Key, RestoredLog> {
+    match aside {
+        true => &mut restored.aside,
+        false => &mut restored.logs,
     }
 }
 
@@ -69,7 +86,13 @@ fn take_fact(restored: &mut Restored, kind: FactKind, key: &str, value: &[u8]) {
             }
         }
         FactKind::Followed => restored.followed = pin_from_bytes(value),
-        // Nothing writes them yet.
-        FactKind::Restriction | FactKind::Settled => {}
+        FactKind::Shown => restored.shown = Basis::from_bytes(value).ok(),
+        FactKind::CutProof => {
+            if let Ok(cut) = CutProof::from_bytes(value) {
+                restored.cuts.insert(cut.mark.key, cut);
+            }
+        }
+        // Nothing writes it yet.
+        FactKind::Restriction => {}
     }
 }

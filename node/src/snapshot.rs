@@ -42,8 +42,12 @@ pub struct RepoSnapshot {
     /// Alias and file; none while it is stored but no longer followed.
     pub settings: Option<(Name, RepoFile)>,
     pub chain: Arc<Chain>,
-    /// None while the chain gives no view.
+    /// None while the chain gives no view; the last one that was whole while [`Self::paused`].
     pub view: Option<Arc<View>>,
+    /// Of the view that follows from what is held: equal on two nodes that hold the same.
+    pub view_hash: Option<Sha256>,
+    /// Why nothing new is admitted, though the chain is believed.
+    pub paused: Option<&'static str>,
     /// Releases whose files are here, by manifest.
     pub holdings: Arc<BTreeMap<Sha256, Holding>>,
     /// Blobs that peers are offered.

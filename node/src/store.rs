@@ -12,7 +12,8 @@
 //! repos/ID/                   a followed repository
 //!   roots/SHA256              a signed root document                                 (sealed)
 //!   logs/KEY/entries          u16be length ‖ entry, appended: tlog-tiles' framing of entry bundles
-//!   logs/KEY/state            [size, bytes, root, checkpoint / null, checkpoint / null] (sealed)
+//!   logs/KEY/entries.2        the same of another branch, once a cut has named one
+//!   logs/KEY/state            [branch that is held, branch that was set aside / null]  (sealed)
 //!   evidence/KEY              fork evidence                                          (sealed)
 //!   facts/KIND/KEY            what this node remembers of the repository             (sealed)
 //! blobs/HH/HASH               a complete blob; HH are the first two digits of HASH
@@ -25,9 +26,10 @@
 //! ```
 //!
 //! ID is `skep1…`, KEY 66 and SHA256 and HASH 64 lower-case hex digits. *Sealed*: 32 bytes BLAKE3
-//! of what follows, then what follows. In `state` the entries file counts for `bytes` bytes, which
-//! hold `size` entries whose RFC 6962 root is `root`; then come the checkpoint that is whole and the
-//! one that is ahead ([`Loaded::Checkpoints`]). What lies behind `bytes` was never acknowledged.
+//! of what follows, then what follows. In `state` a branch is `[file: 0 entries / 1 entries.2, size,
+//! bytes, root, checkpoint / null, checkpoint / null]`: of that file count `bytes` bytes, which hold
+//! `size` entries whose RFC 6962 root is `root`; then come the checkpoint that is whole and the one
+//! that is ahead ([`Loaded::Checkpoints`]). What lies behind `bytes` was never acknowledged.
 //!
 //! # What is assumed of the medium
 //!
@@ -49,7 +51,7 @@
 //!   rename, fsync of the directory.
 //! * **Append**: entries written at the committed end, fsync, then `state` as a small file. Before
 //!   the rename of `state` the entries do not exist; after it, they do.
-//! * **Rewind**: `state` as a small file; the next append cuts the tail off.
+//! * **Rewind**, **Exchange**: `state` as a small file; the next append cuts the tail off.
 //! * **A blob**: groups verified, then written in place; at the end fsync, rename to `blobs/`, fsync
 //!   of the directory. An imported one is hashed while it is copied to `tmp/`, then the same.
 //! * **Follow**: the folders made in `tmp/`, rename, fsync. **Unfollow**: rename to `trash/`, fsync,

@@ -132,7 +132,10 @@ fn fact(outcome: Outcome, check: &'static str, text: impl Into<String>) -> Fact 
 fn view_facts(subject: &Subject, asked: &Asked) -> Vec<Fact> {
     let mut facts = Vec::new();
     if let Some(doubt) = &subject.view_doubt {
-        facts.push(fail("view", format!("nothing new is admitted: {doubt}")));
+        facts.push(match asked.admitted_before == Some(subject.manifest) {
+            true => note("view", format!("admitted before; nothing new is: {doubt}")),
+            false => fail("view", format!("nothing new is admitted: {doubt}")),
+        });
     }
     if subject.members_only {
         facts.push(fail(

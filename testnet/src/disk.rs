@@ -32,6 +32,8 @@ pub struct Disk {
 pub struct Folder {
     pub roots: BTreeMap<Sha256, SignedRoot>,
     pub logs: BTreeMap<Key, LogFile>,
+    /// Branches that a cut set aside.
+    pub aside: BTreeMap<Key, LogFile>,
     pub evidence: BTreeMap<Key, ForkEvidence>,
     pub facts: BTreeMap<(FactKind, String), Vec<u8>>,
 }
@@ -99,15 +101,20 @@ impl Folder {
                 self.roots.insert(signed.sha256(), signed);
             }
             Loaded::Entries {
-                repo, key, entries, ..
-            } if repo == *of => self.logs.entry(key).or_default().entries.extend(entries),
+                repo,
+                key,
+                aside,
+                entries,
+                ..
+            } if repo == *of => self.branch(key, aside).entries.extend(entries),
             Loaded::Checkpoints {
                 repo,
                 key,
+                aside,
                 whole,
                 ahead,
             } if repo == *of => {
-                let log = self.logs.entry(key).or_default();
+                let log = self.branch(key, aside);
                 (log.whole, log.ahead) = (whole, ahead);
             }
             Loaded::Evidence { repo, evidence } if repo == *of => {
@@ -128,6 +135,14 @@ impl Folder {
             | Loaded::Evidence { .. }
             | Loaded::Fact { .. } => {}
         }
+    }
+
+    fn branch(&mut self, key: Key, aside: bool) -> &mut LogFile {
+        let branches = match aside {
+            true => &mut self.aside,
+            false => &mut self.logs,
+        };
+        branches.entry(key).or_default()
     }
 }
 

@@ -164,7 +164,7 @@ impl Host {
     pub fn view_hash(&self, repo: &RepoId) -> Option<Sha256> {
         let mut repos = self.snapshot.repos();
         let repo = repos.find(|followed| followed.id == *repo)?;
-        repo.view.as_ref().map(|view| view.hash)
+        repo.view_hash
     }
 
     /// Opens the store and begins: what `run` does.

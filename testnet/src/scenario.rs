@@ -39,6 +39,8 @@ pub struct Plan {
     pub full_disks: bool,
     /// Keys that sign two logs.
     pub forks: bool,
+    /// Registrars who say which of them counts.
+    pub cuts: bool,
     /// Files that are published and fetched.
     pub blobs: bool,
 }
@@ -56,6 +58,7 @@ impl Plan {
             crashes: false,
             full_disks: false,
             forks: false,
+            cuts: false,
             blobs: false,
         }
     }
@@ -83,6 +86,7 @@ impl Plan {
             crashes: dice.chance(OFTEN),
             full_disks: dice.chance(OFTEN / 2),
             forks: dice.chance(OFTEN / 2),
+            cuts: dice.chance(OFTEN),
             blobs: dice.chance(OFTEN),
         }
     }
@@ -137,7 +141,7 @@ impl Plan {
                     sim.host_mut(at).fail_in = Some(writes);
                 }
             }
-            11 if self.forks => fork(sim, repo),
+            11 if self.forks => fork(sim, repo, self.cuts),
             _ if self.blobs => want(sim, story),
             _ => bring(sim, repo),
         }
@@ -309,7 +313,7 @@ fn crash(sim: &mut Sim) {
 }
 
 /// A key signs two logs, and different nodes get them.
-fn fork(sim: &mut Sim, repo: usize) {
+fn fork(sim: &mut Sim, repo: usize, cut: bool) {
     let publisher = sim.dice.index(sim.world.repos[repo].publishers.len());
     let count = sim.world.repos[repo].publishers[publisher].log().entries.len();
     if sim.world.repos[repo].publishers[publisher].branch.is_none() {
@@ -323,5 +327,9 @@ fn fork(sim: &mut Sim, repo: usize) {
     }
     if let Some(at) = sim.anybody() {
         sim.bring_branch(at, repo, publisher);
+    }
+    if cut && sim.dice.chance(500) {
+        sim.world.repos[repo].cut(publisher);
+        bring(sim, repo);
     }
 }

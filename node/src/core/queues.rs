@@ -5,6 +5,7 @@ use skep_proto::hash::Sha256;
 use skep_proto::id::RepoId;
 
 use super::Core;
+use super::repository::Repository;
 
 /// Something that grows when peers or commands want it to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,6 @@ impl Core {
 
     /// Root of the frontier trie of a repository: what two nodes compare first.
     pub fn frontier(&self, repo: &RepoId) -> Option<Sha256> {
-        self.repos.get(repo).map(|repo| repo.frontier())
+        self.repos.get(repo).map(Repository::frontier_root)
     }
 }

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use skep_proto::id::{NodeId, RepoId};
 use skep_proto::key::Key;
-use skep_proto::log::checkpoint::Checkpoint;
 use skep_proto::sync::trie::Prefix;
 
 use super::Time;
 use super::queues::Queue;
+use super::repository::Target;
 
 /// Unanswered requests of ours in one session; what would be more waits its turn.
 pub(super) const ASKED_MAX: usize = 8;
@@ -29,19 +29,19 @@ pub(super) enum Asked {
         repo: RepoId,
         prefixes: Vec<Prefix>,
     },
-    /// Entries from what we hold towards a checkpoint that this peer offered.
+    /// Entries from what we hold towards something that this peer offered.
     Entries {
         repo: RepoId,
         key: Key,
         from: u64,
-        target: Box<Checkpoint>,
+        target: Box<Target>,
     },
-    /// How the prefix of ours at `m` relates to the checkpoint of size `n` that contradicts it.
+    /// How the prefix of ours at `m` relates to the checkpoint that contradicts what is held.
     Proof {
         repo: RepoId,
         key: Key,
         m: u64,
-        n: u64,
+        target: Box<Target>,
     },
 }
 

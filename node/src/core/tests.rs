@@ -93,11 +93,16 @@ fn made_for(visibility: Visibility) -> Made {
 
 impl Made {
     fn configured(&self) -> Input {
+        self.pinned(1, &self.root)
+    }
+
+    /// A person's word on which document to follow.
+    fn pinned(&self, version: u64, root: &SignedRoot) -> Input {
         let file = RepoFile {
             id: self.id,
             root: Pin {
-                version: 1,
-                sha256: Sha256::of(&[&self.root.payload]),
+                version,
+                sha256: Sha256::of(&[&root.payload]),
             },
             peers: vec![],
             keep: None,
@@ -180,6 +185,8 @@ impl Host {
         })
     }
 }
+
+mod branches;
 
 const SESSION: SessionId = SessionId(1);
 

@@ -15,18 +15,10 @@ use skep_proto::trust::{self, Decision};
 use super::RepoSnapshot;
 
 impl RepoSnapshot {
-    /// What is to be thought of the chain, in words.
+    /// What is to be thought of the chain and of what follows from it, in words.
     pub fn state_text(&self) -> String {
         match self.chain.state() {
-            State::Ok
-                if self
-                    .view
-                    .as_ref()
-                    .is_some_and(|v| !v.authority.sequence.is_whole()) =>
-            {
-                "ok, but not every registrar's log is held".to_owned()
-            }
-            State::Ok => "ok".to_owned(),
+            State::Ok => self.paused.unwrap_or("ok").to_owned(),
             State::Behind if self.chain.links().is_empty() => "no root document yet".to_owned(),
             State::Behind => "behind the root document that is pinned".to_owned(),
             State::Disputed { version } => format!("two root documents of version {version}"),
@@ -47,7 +39,7 @@ impl RepoSnapshot {
             logs: self.logs.len(),
             packages: packages.map_or(0, |packages| packages.len()),
             releases,
-            view_hash: self.view.as_ref().map(|view| view.hash),
+            view_hash: self.view_hash,
         }
     }
 

@@ -89,6 +89,10 @@ impl RepoSnapshot {
         })
     }
 
+    fn is_doubtful(&self) -> bool {
+        *self.chain.state() != State::Ok || self.paused.is_some()
+    }
+
     fn admitted_before(&self, name: &Name, version: &Version) -> Option<Sha256> {
         self.admitted.get(&(name.clone(), version.clone())).copied()
     }
@@ -128,7 +132,7 @@ impl RepoSnapshot {
             suspended: suspended(view, package, release),
             members_only: document.is_some_and(|d| d.visibility == Visibility::Members),
             witnessed: document.is_some_and(|d| d.witnesses.is_some()),
-            view_doubt: (*self.chain.state() != State::Ok).then(|| self.state_text()),
+            view_doubt: self.is_doubtful().then(|| self.state_text()),
         })
     }
 }

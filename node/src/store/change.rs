@@ -37,9 +37,12 @@ pub enum Change {
         repo: RepoId,
         checkpoint: Checkpoint,
     },
-    /// A cut names another branch: no more than the first `to` entries stay, and no checkpoint of
-    /// a larger size.
+    /// No more than the first `to` entries stay, and no checkpoint of a larger size: the others were
+    /// fetched for a checkpoint of another branch.
     Rewind { repo: RepoId, key: Key, to: u64 },
+    /// A cut names another branch: the entries and checkpoints that are held and those that were set
+    /// aside before, if any, change places. What is set aside comes back when a later cut names it.
+    Exchange { repo: RepoId, key: Key },
     /// The log forked. Replaces earlier evidence against the same key.
     Evidence {
         repo: RepoId,
@@ -70,11 +73,13 @@ pub enum FactKind {
     Holding,
     /// A yank, advisory, suspension or quarantine that was shown and stays.
     Restriction,
-    /// Which of two rival root documents a person chose.
-    Settled,
     /// The latest root document of the branch that is followed: without it a restarted node would
     /// be a newcomer to a fork.
     Followed,
+    /// What the view was made of that readers see while the registrars' logs make none.
+    Shown,
+    /// That the place where a cut ends a log lies under a checkpoint which is not held whole.
+    CutProof,
 }
 
 /// What was persisted, in the order in which it is given for each repository.
@@ -88,10 +93,11 @@ pub enum Loaded {
         repo: RepoId,
         signed: SignedRoot,
     },
-    /// Log by log, by key; of each log from the start without a gap.
+    /// Log by log, by key; of each log from the start without a gap, then those set aside.
     Entries {
         repo: RepoId,
         key: Key,
+        aside: bool,
         from: u64,
         entries: Vec<Vec<u8>>,
     },
@@ -101,6 +107,7 @@ pub enum Loaded {
     Checkpoints {
         repo: RepoId,
         key: Key,
+        aside: bool,
         whole: Option<Checkpoint>,
         ahead: Option<Checkpoint>,
     },
@@ -127,6 +134,7 @@ impl Change {
             | Self::Append { repo, .. }
             | Self::Checkpoint { repo, .. }
             | Self::Rewind { repo, .. }
+            | Self::Exchange { repo, .. }
             | Self::Evidence { repo, .. }
             | Self::Fact { repo, .. }
             | Self::ForgetFact { repo, .. } => Some(repo),
@@ -135,12 +143,13 @@ impl Change {
 }
 
 impl FactKind {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Admitted,
         Self::Holding,
         Self::Restriction,
-        Self::Settled,
         Self::Followed,
+        Self::Shown,
+        Self::CutProof,
     ];
 
     /// Name of its folder.
@@ -149,8 +158,9 @@ impl FactKind {
             Self::Admitted => "admitted",
             Self::Holding => "holding",
             Self::Restriction => "restriction",
-            Self::Settled => "settled",
             Self::Followed => "followed",
+            Self::Shown => "shown",
+            Self::CutProof => "cut-proof",
         }
     }
 }

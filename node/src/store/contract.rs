@@ -52,6 +52,7 @@ pub const CHECKS: &[Check] = checks!(
         newer_cosignatures_replace_older_ones,
         a_rewind_keeps_the_first_entries_only,
         a_log_goes_on_after_a_rewind,
+        an_exchange_keeps_both_branches,
         ranges_end_where_the_log_does,
         logs_of_two_repositories_and_keys_are_apart,
         long_logs_are_loaded_in_frames,

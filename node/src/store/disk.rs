@@ -20,6 +20,7 @@ use super::event::{Event, Events};
 use super::index::Index;
 use super::logs::{Log, Opened};
 use super::repos::{Repos, remove_dir};
+use super::table::Table;
 use super::{BlobInfo, Change, Error, Faults, Held, Loaded, Space, Store};
 
 /// The format that this program writes, and the newest that it reads.
@@ -109,11 +110,11 @@ impl Disk {
         let (repo, key) = (*repo, *key);
         let dir = self.repos.log_dir(&repo, &key);
         match Log::open(&dir, key)? {
-            Opened::Log(log, 0) => Ok(log),
+            Opened::Log(log, 0) => Ok(*log),
             Opened::Log(log, bytes) => {
                 log.cut_tail()?;
                 self.events.report(Event::TailCut { repo, key, bytes });
-                Ok(log)
+                Ok(*log)
             }
             Opened::Damaged(table) => {
                 let kept = self.repos.set_aside(&dir, &format!("{repo}-{key}"))?;
@@ -137,24 +138,33 @@ impl Disk {
     ) -> Result<(), Error> {
         for key in self.repos.logs(&repo)? {
             let log = self.log(&repo, &key)?;
-            log.frames(&mut |from, entries| {
-                each(Loaded::Entries {
+            let entries = |aside| {
+                move |from, entries| Loaded::Entries {
                     repo,
                     key,
+                    aside,
                     from,
                     entries,
-                })
-            })?;
-            let table = log.table();
-            if table.is_empty() {
-                continue;
-            }
-            each(Loaded::Checkpoints {
+                }
+            };
+            let checkpoints = |aside, table: Table| Loaded::Checkpoints {
                 repo,
                 key,
+                aside,
                 whole: table.whole,
                 ahead: table.ahead,
-            })?;
+            };
+            let held = entries(false);
+            log.frames(&mut |from, entries| each(held(from, entries)))?;
+            let table = log.table();
+            if !table.is_empty() {
+                each(checkpoints(false, table))?;
+            }
+            if let Some(table) = log.table_aside() {
+                let aside = entries(true);
+                log.frames_aside(&mut |from, entries| each(aside(from, entries)))?;
+                each(checkpoints(true, table))?;
+            }
         }
         Ok(())
     }
@@ -204,6 +214,7 @@ impl Store for Disk {
                 self.log(repo, &checkpoint.key)?.cosign(durable, checkpoint)
             }
             Change::Rewind { repo, key, to } => self.log(repo, key)?.rewind(durable, *to),
+            Change::Exchange { repo, key } => self.log(repo, key)?.exchange(durable),
             Change::Evidence { repo, evidence } => repos.keep_evidence(repo, evidence),
             Change::Fact {
                 repo,

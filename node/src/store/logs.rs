@@ -1,4 +1,7 @@
 //! One log on disk: an entries file that only grows, and a state that says how much of it counts.
+//!
+//! A log has two places for entries files, for the branch that is held and for one that was set
+//! aside when a cut named another: which is which the state says, so they change places at once.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
@@ -22,8 +25,8 @@ use super::{Error, FRAME_BYTES_MAX};
 const MARK_EVERY: u64 = 128;
 /// Bytes of the length before an entry.
 const LEN_BYTES: u64 = 2;
-/// Longest state in bytes: two checkpoints and change.
-const STATE_BYTES_MAX: usize = 2 * (CHECKPOINT_BYTES_MAX + COSIGNATURES_MAX * 128) + 128;
+/// Longest state in bytes: two branches with two checkpoints each, and change.
+const STATE_BYTES_MAX: usize = 4 * (CHECKPOINT_BYTES_MAX + COSIGNATURES_MAX * 128) + 256;
 
 const STATE: Steps = Steps {
     before_fsync: "append.before-state-fsync",
@@ -32,6 +35,7 @@ const STATE: Steps = Steps {
 };
 const CHECKPOINT: Steps = steps!("checkpoint");
 const REWIND: Steps = steps!("rewind");
+const EXCHANGE: Steps = steps!("exchange");
 
 /// One log. Writers come one at a time (the store has one lock for them); readers never wait for
 /// the disk of a writer.
@@ -39,11 +43,42 @@ const REWIND: Steps = steps!("rewind");
 pub(super) struct Log {
     dir: PathBuf,
     key: Key,
-    committed: Mutex<Committed>,
+    branches: Mutex<Branches>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Branches {
+    held: Committed,
+    aside: Option<Committed>,
+}
+
+/// Which of the two entries files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Place {
+    #[default]
+    First,
+    Second,
+}
+
+impl Place {
+    fn path(self, dir: &Path) -> PathBuf {
+        dir.join(match self {
+            Self::First => "entries",
+            Self::Second => "entries.2",
+        })
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second => Self::First,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default)]
 struct Committed {
+    place: Place,
     table: Table,
     bytes: u64,
     /// Where entries 0, [`MARK_EVERY`], … begin.
@@ -56,9 +91,9 @@ struct Committed {
 #[derive(Debug)]
 pub(super) enum Opened {
     /// With the number of bytes behind the committed end.
-    Log(Log, u64),
+    Log(Box<Log>, u64),
     /// The entries are not those of the state, which is given as far as it could be read.
-    Damaged(Table),
+    Damaged(Box<Table>),
 }
 
 impl Log {
@@ -67,35 +102,28 @@ impl Log {
     pub(super) fn open(dir: &Path, key: Key) -> Result<Opened, Error> {
         let state = match read_sealed(&dir.join("state"))? {
             Sealed::Absent => State::default(),
-            Sealed::Damaged => return Ok(Opened::Damaged(Table::default())),
+            Sealed::Damaged => return Ok(Opened::Damaged(Box::default())),
             Sealed::Bytes(bytes) => match State::from_bytes(&bytes) {
                 Ok(state) => state,
-                Err(_) => return Ok(Opened::Damaged(Table::default())),
+                Err(_) => return Ok(Opened::Damaged(Box::default())),
             },
         };
-        let path = dir.join("entries");
-        let mut committed = Committed::default();
-        let scanned = match state.bytes {
-            0 => true,
-            _ => committed.scan(&path, state.bytes, state.size)?,
+        let held = match state.held.scan(dir)? {
+            Ok(held) => held,
+            Err(damaged) => return Ok(Opened::Damaged(Box::new(damaged))),
         };
-        committed.table.whole = state.whole;
-        committed.table.ahead = state.ahead;
-        let found = (
-            committed.table.size(),
-            committed.bytes,
-            committed.table.edge.root(),
-        );
-        if !scanned || found != (state.size, state.bytes, state.root) {
-            return Ok(Opened::Damaged(committed.table));
-        }
-        let tail = tail_len(&path, state.bytes)?;
+        // Of a branch that was set aside and is damaged nothing is lost that anybody sees.
+        let aside = match state.aside {
+            Some(aside) => aside.scan(dir)?.ok(),
+            None => None,
+        };
+        let tail = tail_len(&held.place.path(dir), held.bytes)?;
         let log = Self {
             dir: dir.to_path_buf(),
             key,
-            committed: Mutex::new(committed),
+            branches: Mutex::new(Branches { held, aside }),
         };
-        Ok(Opened::Log(log, tail))
+        Ok(Opened::Log(Box::new(log), tail))
     }
 
     /// A log without entries, in the place of one that was damaged.
@@ -105,24 +133,28 @@ impl Log {
         key: Key,
         table: Table,
     ) -> Result<Self, Error> {
-        let committed = Committed {
+        let held = Committed {
             table,
             ..Committed::default()
         };
-        let state = State::of(&committed).to_bytes();
+        let branches = Branches { held, aside: None };
+        let state = State::of(&branches).to_bytes();
         durable.write_sealed(&dir.join("state"), &state, &CHECKPOINT)?;
         Ok(Self {
             dir: dir.to_path_buf(),
             key,
-            committed: Mutex::new(committed),
+            branches: Mutex::new(branches),
         })
     }
 
     /// Cuts off what lies behind the committed end.
     pub(super) fn cut_tail(&self) -> Result<(), Error> {
-        let path = self.dir.join("entries");
+        let (path, bytes) = {
+            let held = &self.lock().held;
+            (held.place.path(&self.dir), held.bytes)
+        };
         let file = File::options().write(true).open(&path);
-        file.and_then(|file| file.set_len(self.lock().bytes))
+        file.and_then(|file| file.set_len(bytes))
             .map_err(Error::io("cut", path))
     }
 
@@ -133,7 +165,7 @@ impl Log {
         entries: &[Vec<u8>],
         checkpoint: &Checkpoint,
     ) -> Result<(), Error> {
-        let before = self.lock().clone();
+        let before = self.lock().held.clone();
         let table = before
             .table
             .appended(&self.key, from, entries, checkpoint)?;
@@ -150,8 +182,8 @@ impl Log {
             after.bytes = before.bytes + framed.len() as u64;
         }
         after.table = table;
-        let written = self.write_entries(durable, before.bytes, &framed);
-        let written = written.and_then(|()| self.write_state(durable, &after, &STATE));
+        let written = self.write_entries(durable, &before, &framed);
+        let written = written.and_then(|()| self.take(durable, after, &STATE));
         if let Err(error) = written {
             // What was written takes the room that somebody may be waiting for. But if the new state
             // got its name, and only its durability is in doubt, the entries must stay.
@@ -161,13 +193,17 @@ impl Log {
             return Err(error);
         }
         durable.hit("append.after-state");
-        *self.lock() = after;
         Ok(())
     }
 
     /// Entries at the committed end, in the place of what an unfinished write may have left there.
-    fn write_entries(&self, durable: &Durable, at: u64, framed: &[u8]) -> Result<(), Error> {
-        let path = self.dir.join("entries");
+    fn write_entries(
+        &self,
+        durable: &Durable,
+        held: &Committed,
+        framed: &[u8],
+    ) -> Result<(), Error> {
+        let (path, at) = (held.place.path(&self.dir), held.bytes);
         let mut options = File::options();
         let file = options.write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(Error::io("open", &path))?;
@@ -184,89 +220,156 @@ impl Log {
     }
 
     pub(super) fn cosign(&self, durable: &Durable, checkpoint: &Checkpoint) -> Result<(), Error> {
-        let mut after = self.lock().clone();
+        let mut after = self.lock().held.clone();
         after.table = after.table.cosigned(checkpoint)?;
-        self.write_state(durable, &after, &CHECKPOINT)?;
-        *self.lock() = after;
-        Ok(())
+        self.take(durable, after, &CHECKPOINT)
     }
 
     /// Keeps the first `to` entries; all, if there are fewer.
     pub(super) fn rewind(&self, durable: &Durable, to: u64) -> Result<(), Error> {
-        let before = self.lock().clone();
+        let before = self.lock().held.clone();
         let mut after = Committed {
+            place: before.place,
             rewinds: before.rewinds + 1,
             ..Committed::default()
         };
         let to = to.min(before.table.size());
-        if to > 0 && !after.scan(&self.dir.join("entries"), before.bytes, to)? {
-            let path = self.dir.join("entries");
+        let path = before.place.path(&self.dir);
+        if to > 0 && !after.scan(&path, before.bytes, to)? {
             return Err(Error::Damaged { path });
         }
         after.table = before.table.rewound(after.table.edge);
         if (&after.table, after.bytes) == (&before.table, before.bytes) {
             return Ok(());
         }
-        self.write_state(durable, &after, &REWIND)?;
-        *self.lock() = after;
-        Ok(())
+        self.take(durable, after, &REWIND)
     }
 
-    fn write_state(
-        &self,
-        durable: &Durable,
-        committed: &Committed,
-        steps: &Steps,
-    ) -> Result<(), Error> {
-        let state = State::of(committed).to_bytes();
-        durable.write_sealed(&self.dir.join("state"), &state, steps)
+    /// The branch that is held and the one that was set aside change places; where none was, the
+    /// log is empty then.
+    pub(super) fn exchange(&self, durable: &Durable) -> Result<(), Error> {
+        let before = self.lock().clone();
+        if before.held.bytes == 0 && before.aside.is_none() {
+            return Ok(());
+        }
+        let mut held = before.aside.unwrap_or_else(|| Committed {
+            place: before.held.place.other(),
+            ..Committed::default()
+        });
+        held.rewinds = before.held.rewinds + 1;
+        let aside = Some(before.held).filter(|aside| aside.bytes > 0);
+        self.put(durable, Branches { held, aside }, &EXCHANGE)
+    }
+
+    /// From now on this is what is held.
+    fn take(&self, durable: &Durable, held: Committed, steps: &Steps) -> Result<(), Error> {
+        let aside = self.lock().aside.clone();
+        self.put(durable, Branches { held, aside }, steps)
+    }
+
+    fn put(&self, durable: &Durable, branches: Branches, steps: &Steps) -> Result<(), Error> {
+        let state = State::of(&branches).to_bytes();
+        durable.write_sealed(&self.dir.join("state"), &state, steps)?;
+        *self.lock() = branches;
+        Ok(())
     }
 
     /// The checkpoints that are held: whole and ahead.
     pub(super) fn table(&self) -> Table {
-        self.lock().table.clone()
+        self.lock().held.table.clone()
+    }
+
+    /// Those of the branch that was set aside, if one was.
+    pub(super) fn table_aside(&self) -> Option<Table> {
+        self.lock().aside.as_ref().map(|aside| aside.table.clone())
     }
 
     /// Entries `from..to` as far as they are committed, or as many of them as fit `bytes_max`, but
     /// at least one.
     pub(super) fn read(&self, from: u64, to: u64, bytes_max: usize) -> Result<Vec<Vec<u8>>, Error> {
         loop {
-            let (start, skip, end, rewinds) = {
-                let committed = self.lock();
-                let to = to.min(committed.table.size());
-                if from >= to {
-                    return Ok(Vec::new());
-                }
-                let mark = usize::try_from(from / MARK_EVERY).expect("marks are in memory");
-                let start = committed.marks[mark];
-                (start, from % MARK_EVERY, to, committed.rewinds)
+            let (range, rewinds) = {
+                let held = &self.lock().held;
+                (held.range(from, to), held.rewinds)
             };
-            let read = self.read_at(start, skip, end - from, bytes_max);
+            let Some(range) = range else {
+                return Ok(Vec::new());
+            };
+            let read = range.read(&self.dir, bytes_max);
             // Bytes that were overwritten meanwhile are not what was asked for.
-            if self.lock().rewinds == rewinds {
+            if self.lock().held.rewinds == rewinds {
                 return read;
             }
         }
     }
 
-    fn read_at(
+    /// Everything that is committed, a frame at a time: the index of the first entry, the entries.
+    pub(super) fn frames(
         &self,
-        start: u64,
-        skip: u64,
-        count: u64,
-        bytes_max: usize,
-    ) -> Result<Vec<Vec<u8>>, Error> {
-        let path = self.dir.join("entries");
+        each: &mut dyn FnMut(u64, Vec<Vec<u8>>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        each_frame(|from| self.read(from, u64::MAX, FRAME_BYTES_MAX), each)
+    }
+
+    /// The same of the branch that was set aside; only while nobody writes.
+    pub(super) fn frames_aside(
+        &self,
+        each: &mut dyn FnMut(u64, Vec<Vec<u8>>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let Some(aside) = self.lock().aside.clone() else {
+            return Ok(());
+        };
+        let read = |from| match aside.range(from, u64::MAX) {
+            Some(range) => range.read(&self.dir, FRAME_BYTES_MAX),
+            None => Ok(Vec::new()),
+        };
+        each_frame(read, each)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Branches> {
+        self.branches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn each_frame(
+    read: impl Fn(u64) -> Result<Vec<Vec<u8>>, Error>,
+    each: &mut dyn FnMut(u64, Vec<Vec<u8>>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut from = 0;
+    loop {
+        let entries = read(from)?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let next = from + entries.len() as u64;
+        each(from, entries)?;
+        from = next;
+    }
+}
+
+/// Committed entries, where they are in their file.
+#[derive(Debug)]
+struct Range {
+    place: Place,
+    /// Offset of an entry at or before the first one, and how many are passed over from there.
+    start: u64,
+    skip: u64,
+    count: u64,
+}
+
+impl Range {
+    fn read(&self, dir: &Path, bytes_max: usize) -> Result<Vec<Vec<u8>>, Error> {
+        let path = self.place.path(dir);
         let failed = |error| Error::io("read", &path)(error);
         let mut file = File::open(&path).map_err(failed)?;
-        io::Seek::seek(&mut file, io::SeekFrom::Start(start)).map_err(failed)?;
+        io::Seek::seek(&mut file, io::SeekFrom::Start(self.start)).map_err(failed)?;
         let mut reader = BufReader::new(file);
         let mut entry = Vec::new();
-        for _ in 0..skip {
+        for _ in 0..self.skip {
             read_entry(&mut reader, &mut entry).map_err(failed)?;
         }
         let (mut entries, mut bytes) = (Vec::new(), 0);
-        for _ in 0..count {
+        for _ in 0..self.count {
             read_entry(&mut reader, &mut entry).map_err(failed)?;
             bytes += entry.len();
             if bytes > bytes_max && !entries.is_empty() {
@@ -276,32 +379,22 @@ impl Log {
         }
         Ok(entries)
     }
-
-    /// Everything that is committed, a frame at a time: the index of the first entry, the entries.
-    pub(super) fn frames(
-        &self,
-        each: &mut dyn FnMut(u64, Vec<Vec<u8>>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let mut from = 0;
-        loop {
-            let entries = self.read(from, u64::MAX, FRAME_BYTES_MAX)?;
-            if entries.is_empty() {
-                return Ok(());
-            }
-            let next = from + entries.len() as u64;
-            each(from, entries)?;
-            from = next;
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Committed> {
-        self.committed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Committed {
+    /// Entries `from..to` as far as they are there; none if there are none.
+    fn range(&self, from: u64, to: u64) -> Option<Range> {
+        let to = to.min(self.table.size());
+        let mark = usize::try_from(from / MARK_EVERY).ok()?;
+        let start = self.marks.get(mark).filter(|_| from < to)?;
+        Some(Range {
+            place: self.place,
+            start: *start,
+            skip: from % MARK_EVERY,
+            count: to - from,
+        })
+    }
+
     /// Entry `index` will begin at the end: remembers where, if it is one of those.
     fn mark(&mut self, index: u64) {
         if index.is_multiple_of(MARK_EVERY) {
@@ -334,8 +427,15 @@ impl Committed {
 }
 
 /// `state` as it stands in its file.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
+    held: BranchState,
+    aside: Option<BranchState>,
+}
+
+#[derive(Debug)]
+struct BranchState {
+    place: Place,
     size: u64,
     bytes: u64,
     root: Sha256,
@@ -343,16 +443,48 @@ struct State {
     ahead: Option<Checkpoint>,
 }
 
-impl Default for State {
+impl Default for BranchState {
     fn default() -> Self {
         Self::of(&Committed::default())
     }
 }
 
 impl State {
+    fn of(branches: &Branches) -> Self {
+        Self {
+            held: BranchState::of(&branches.held),
+            aside: branches.aside.as_ref().map(BranchState::of),
+        }
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.array(2);
+        self.held.write(&mut writer);
+        writer.option(self.aside.as_ref(), |writer, aside| {
+            aside.write(writer);
+            writer
+        });
+        writer.finish()
+    }
+
+    fn from_bytes(input: &[u8]) -> Result<Self, bytes::Error> {
+        let mut reader = Reader::strict(input, STATE_BYTES_MAX)?;
+        reader.array(2)?;
+        let state = Self {
+            held: BranchState::read(&mut reader)?,
+            aside: reader.option(BranchState::read)?,
+        };
+        reader.end()?;
+        Ok(state)
+    }
+}
+
+impl BranchState {
     fn of(committed: &Committed) -> Self {
         let Table { edge, whole, ahead } = &committed.table;
         Self {
+            place: committed.place,
             size: edge.size(),
             bytes: committed.bytes,
             root: edge.root(),
@@ -361,10 +493,36 @@ impl State {
         }
     }
 
-    fn to_bytes(&self) -> Vec<u8> {
-        let mut writer = Writer::new();
+    /// Reads the entries; what the state says of them, if they are not what it says.
+    fn scan(self, dir: &Path) -> Result<Result<Committed, Table>, Error> {
+        let mut committed = Committed {
+            place: self.place,
+            ..Committed::default()
+        };
+        let scanned = match self.bytes {
+            0 => true,
+            _ => committed.scan(&self.place.path(dir), self.bytes, self.size)?,
+        };
+        committed.table.whole = self.whole;
+        committed.table.ahead = self.ahead;
+        let edge = &committed.table.edge;
+        let found = (edge.size(), committed.bytes, edge.root());
+        Ok(
+            match scanned && found == (self.size, self.bytes, self.root) {
+                true => Ok(committed),
+                false => Err(committed.table),
+            },
+        )
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        let place = match self.place {
+            Place::First => 0,
+            Place::Second => 1,
+        };
         writer
-            .array(5)
+            .array(6)
+            .uint(place)
             .uint(self.size)
             .uint(self.bytes)
             .bytes(self.root.as_bytes());
@@ -374,21 +532,22 @@ impl State {
                 writer
             });
         }
-        writer.finish()
     }
 
-    fn from_bytes(input: &[u8]) -> Result<Self, bytes::Error> {
-        let mut reader = Reader::strict(input, STATE_BYTES_MAX)?;
-        reader.array(5)?;
-        let state = Self {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, bytes::Error> {
+        reader.array(6)?;
+        let place = match reader.uint_to(1)? {
+            0 => Place::First,
+            _ => Place::Second,
+        };
+        Ok(Self {
+            place,
             size: reader.uint_to(SIZE_MAX)?,
             bytes: reader.uint()?,
             root: Sha256::from_bytes(reader.bytes_of()?),
             whole: reader.option(Checkpoint::read)?,
             ahead: reader.option(Checkpoint::read)?,
-        };
-        reader.end()?;
-        Ok(state)
+        })
     }
 }
 

@@ -36,6 +36,8 @@ struct Repo {
     /// By hash.
     roots: BTreeMap<Sha256, SignedRoot>,
     logs: BTreeMap<Key, Log>,
+    /// Branches that cuts did not name.
+    aside: BTreeMap<Key, Log>,
     evidence: BTreeMap<Key, ForkEvidence>,
     facts: BTreeMap<(FactKind, String), Vec<u8>>,
 }
@@ -315,6 +317,13 @@ impl Repo {
                     log.rewind(*to);
                 }
             }
+            Change::Exchange { key, .. } => {
+                let held = self.logs.remove(key);
+                let aside = self.aside.remove(key);
+                self.logs.insert(*key, aside.unwrap_or_default());
+                let held = held.filter(|log| !log.entries.is_empty());
+                self.aside.extend(held.map(|log| (*key, log)));
+            }
             Change::Evidence { evidence, .. } => {
                 self.evidence.insert(*evidence.key(), evidence.clone());
             }
@@ -354,7 +363,10 @@ impl Repo {
                 .map(|signed| Loaded::Root { repo, signed }),
         );
         for (key, log) in &self.logs {
-            log.load(repo, *key, all);
+            log.load(repo, *key, false, all);
+            if let Some(aside) = self.aside.get(key) {
+                aside.load(repo, *key, true, all);
+            }
         }
         let evidence = self.evidence.values().cloned();
         all.extend(evidence.map(|evidence| Loaded::Evidence { repo, evidence }));
@@ -380,7 +392,7 @@ impl Log {
         self.table = self.table.rewound(edge);
     }
 
-    fn load(&self, repo: RepoId, key: Key, all: &mut Vec<Loaded>) {
+    fn load(&self, repo: RepoId, key: Key, aside: bool, all: &mut Vec<Loaded>) {
         if self.table.is_empty() {
             return;
         }
@@ -392,6 +404,7 @@ impl Log {
                 all.push(Loaded::Entries {
                     repo,
                     key,
+                    aside,
                     from,
                     entries,
                 });
@@ -404,6 +417,7 @@ impl Log {
             all.push(Loaded::Entries {
                 repo,
                 key,
+                aside,
                 from,
                 entries: frame,
             });
@@ -411,6 +425,7 @@ impl Log {
         all.push(Loaded::Checkpoints {
             repo,
             key,
+            aside,
             whole: self.table.whole.clone(),
             ahead: self.table.ahead.clone(),
         });

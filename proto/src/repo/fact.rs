@@ -166,6 +166,8 @@ pub struct LogFacts {
     tree: Tree,
     lengths: Vec<u32>,
     bytes: u64,
+    /// Of the last entries: those under no checkpoint that is whole.
+    unfinished: usize,
 }
 
 impl LogFacts {
@@ -184,6 +186,30 @@ impl LogFacts {
 
     pub fn len(&self) -> usize {
         self.facts.len()
+    }
+
+    /// Says that the first `size` entries are all under a checkpoint that is held whole, and the
+    /// others are a remainder: fetched for a later checkpoint, and not to be seen until that is
+    /// whole, so that no view differs where frontiers agree.
+    pub fn whole_up_to(&mut self, size: u64) {
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        self.unfinished = self.len().saturating_sub(size);
+    }
+
+    /// How many entries are not such a remainder; all, until [`LogFacts::whole_up_to`] says else.
+    pub(crate) fn whole(&self) -> usize {
+        self.len() - self.unfinished
+    }
+
+    /// Forgets all entries after the first `size`, in a log in any repository.
+    pub fn truncate(&mut self, size: u64) {
+        let size = usize::try_from(size).unwrap_or(usize::MAX).min(self.len());
+        let whole = self.whole().min(size);
+        self.facts.truncate(size);
+        self.lengths.truncate(size);
+        self.bytes = self.lengths.iter().copied().map(u64::from).sum();
+        self.tree = self.tree.leaves().iter().take(size).copied().collect();
+        self.unfinished = size - whole;
     }
 
     pub fn is_empty(&self) -> bool {

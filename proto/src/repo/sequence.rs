@@ -30,7 +30,7 @@ pub struct EntryRef {
 /// How a log is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogUse {
-    /// All that is committed counts.
+    /// All that is committed under a whole checkpoint counts.
     Whole,
     /// Entries before `size` count.
     UpTo { size: u64, root: Sha256 },
@@ -127,14 +127,14 @@ pub(crate) fn log_use(log: &LogFacts, held: usize, bound: Option<&Mark>, forked:
 /// How many entries of a registrar's log count.
 fn counted(log: &LogFacts, used: LogUse) -> usize {
     let within = log.within(REGISTRAR_ENTRIES_MAX, REGISTRAR_BYTES_MAX);
-    used.of(within)
+    used.of(log, within)
 }
 
 impl LogUse {
-    /// How many of `held` entries count.
-    pub(crate) fn of(self, held: usize) -> usize {
+    /// How many of the first `held` entries of a log count.
+    pub(crate) fn of(self, log: &LogFacts, held: usize) -> usize {
         match self {
-            Self::Whole => held,
+            Self::Whole => held.min(log.whole()),
             Self::UpTo { size, .. } => held.min(usize::try_from(size).unwrap_or(usize::MAX)),
             Self::NotHeld { .. } | Self::Forked => 0,
         }

@@ -210,14 +210,18 @@ impl<'a> Usable<'a> {
         let limits = limits.unwrap_or_default();
         let keys = authority.handles.values().flat_map(|h| h.least.keys());
         let usable = keys.map(|key| {
+            let cut = authority.cuts.get(key).map(|cut| &cut.mark);
+            let bound = root_cuts.get(key).or(cut);
+            let forked = evidence.contains(key);
             let (facts, leaves, used) = match logs.get(key) {
-                None => (&[][..], &[][..], LogUse::Whole),
+                None => {
+                    let used = log_use(&LogFacts::new(), 0, bound, forked);
+                    (&[][..], &[][..], used)
+                }
                 Some(log) => {
                     let held = log.within(limits.entries_per_log, limits.bytes_per_log);
-                    let cut = authority.cuts.get(key).map(|cut| &cut.mark);
-                    let bound = root_cuts.get(key).or(cut);
-                    let used = log_use(log, held, bound, evidence.contains(key));
-                    let counts = used.of(held);
+                    let used = log_use(log, held, bound, forked);
+                    let counts = used.of(log, held);
                     let (facts, leaves) = (log.facts(), log.leaves());
                     (&facts[..counts], &leaves[..counts], used)
                 }

@@ -23,7 +23,7 @@ pub fn a_restart_changes_nothing(host: &Host) -> Result<(), Broken> {
         let view = shown.and_then(|shown| {
             let mut repos = shown.repos();
             let repo = repos.find(|repo| repo.id == file.id)?;
-            repo.view.as_ref().map(|view| view.hash)
+            repo.view_hash
         });
         let (before, trie) = (host.view_hash(&file.id), again.frontier(&file.id));
         ensure(view == before, LAW, || {

@@ -33,7 +33,11 @@ fn sizes(store: &dyn Store, key: &Key) -> (Option<u64>, Option<u64>) {
 fn checkpoints(store: &dyn Store, of: &Key) -> (Option<Checkpoint>, Option<Checkpoint>) {
     let found = load(store).into_iter().find_map(|item| match item {
         Loaded::Checkpoints {
-            key, whole, ahead, ..
+            key,
+            aside: false,
+            whole,
+            ahead,
+            ..
         } if key == *of => Some((whole, ahead)),
         _ => None,
     });
@@ -220,6 +224,71 @@ pub(super) fn a_log_goes_on_after_a_rewind(open: Open<'_>) {
     let store = open();
     assert_eq!(entries(store.as_ref(), &other), other.entries(0, 290));
     assert_eq!(sizes(store.as_ref(), &other.key()), (Some(290), None));
+}
+
+/// Entries and checkpoint of the branch that was set aside.
+fn aside(store: &dyn Store, of: &Key) -> (Vec<Vec<u8>>, Option<u64>) {
+    let (mut all, mut size) = (Vec::new(), None);
+    for item in load(store) {
+        match item {
+            Loaded::Entries {
+                key,
+                aside: true,
+                entries,
+                ..
+            } if key == *of => all.extend(entries),
+            Loaded::Checkpoints {
+                key,
+                aside: true,
+                whole,
+                ..
+            } if key == *of => size = whole.map(|whole| whole.size),
+            _ => {}
+        }
+    }
+    (all, size)
+}
+
+pub(super) fn an_exchange_keeps_both_branches(open: Open<'_>) {
+    let author = Author::new(repo(1), 1, 300);
+    let other = author.forked(140);
+    let key = author.key();
+    let exchange = || Change::Exchange {
+        repo: author.repo,
+        key,
+    };
+    {
+        let store = followed(open, &author);
+        keep(store.as_ref(), exchange());
+        keep(store.as_ref(), author.append(0, 300, 300));
+        keep(store.as_ref(), exchange());
+        assert!(entries(store.as_ref(), &author).is_empty());
+        assert_eq!(sizes(store.as_ref(), &key), (None, None));
+    }
+    {
+        let store = open();
+        assert!(entries(store.as_ref(), &author).is_empty());
+        let kept = (author.entries(0, 300), Some(300));
+        assert_eq!(aside(store.as_ref(), &key), kept);
+        keep(store.as_ref(), other.append(0, 200, 250));
+        keep(store.as_ref(), other.append(200, 250, 250));
+        assert_eq!(entries(store.as_ref(), &other), other.entries(0, 250));
+        assert_eq!(aside(store.as_ref(), &key), kept);
+    }
+    {
+        let store = open();
+        assert_eq!(entries(store.as_ref(), &other), other.entries(0, 250));
+        keep(store.as_ref(), exchange());
+        assert_eq!(entries(store.as_ref(), &author), author.entries(0, 300));
+    }
+    let store = open();
+    assert_eq!(entries(store.as_ref(), &author), author.entries(0, 300));
+    assert_eq!(sizes(store.as_ref(), &key), (Some(300), None));
+    let kept = (other.entries(0, 250), Some(250));
+    assert_eq!(aside(store.as_ref(), &key), kept);
+    // What is set aside is read-only: the log that is held goes on.
+    let refused = store.persist(&other.append(250, 260, 260));
+    assert!(matches!(refused, Err(Error::Conflict { held: 300, .. })));
 }
 
 pub(super) fn ranges_end_where_the_log_does(open: Open<'_>) {

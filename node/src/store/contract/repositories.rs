@@ -82,7 +82,7 @@ pub(super) fn what_was_persisted_is_loaded_in_order(open: Open<'_>) {
         Change::Follow { repo: b },
         Change::Follow { repo: a },
         root(b, 1, 3),
-        fact(FactKind::Settled, "3", b"x"),
+        fact(FactKind::Followed, "3", b"x"),
         fact(FactKind::Holding, "b@1.0.0", b""),
         fact(FactKind::Holding, "a@1.0.0-Rc.1", b"y"),
         Change::Evidence {
@@ -113,6 +113,7 @@ pub(super) fn what_was_persisted_is_loaded_in_order(open: Open<'_>) {
         value: value.to_vec(),
     };
     let entries = |author: &Author, len| Loaded::Entries {
+        aside: false,
         repo: a,
         key: author.key(),
         from: 0,
@@ -125,6 +126,7 @@ pub(super) fn what_was_persisted_is_loaded_in_order(open: Open<'_>) {
         loaded_root(a, 10, 2),
         entries(&first, 5),
         Loaded::Checkpoints {
+            aside: false,
             repo: a,
             key: first.key(),
             whole: Some(first.checkpoint(3)),
@@ -132,6 +134,7 @@ pub(super) fn what_was_persisted_is_loaded_in_order(open: Open<'_>) {
         },
         entries(&second, 2),
         Loaded::Checkpoints {
+            aside: false,
             repo: a,
             key: second.key(),
             whole: Some(second.checkpoint(2)),
@@ -143,7 +146,7 @@ pub(super) fn what_was_persisted_is_loaded_in_order(open: Open<'_>) {
         },
         loaded_fact(FactKind::Holding, "a@1.0.0-Rc.1", b"y"),
         loaded_fact(FactKind::Holding, "b@1.0.0", b""),
-        loaded_fact(FactKind::Settled, "3", b"x"),
+        loaded_fact(FactKind::Followed, "3", b"x"),
         Loaded::Repository { repo: b },
         loaded_root(b, 1, 3),
     ];

@@ -82,6 +82,11 @@ fn make_steps() -> Vec<Step> {
             to: 140,
         }),
         Persist(author.forked(140).append(140, 150, 160)),
+        Persist(Change::Exchange {
+            repo: id,
+            key: author.key(),
+        }),
+        Persist(author.append(0, 20, 20)),
         Persist(Change::Unfollow { repo: gone }),
         Persist(Change::ForgetFact {
             repo: id,

@@ -1,0 +1,197 @@
+//! Walking over a peer's frontier trie into the parts that differ from ours, after its root documents.
+
+use std::collections::VecDeque;
+
+use skep_proto::id::RepoId;
+use skep_proto::repo::root::SignedRoot;
+use skep_proto::sync::trie::Prefix;
+use skep_proto::sync::wire::{PREFIXES_MAX, TrieNode};
+
+use crate::core::Core;
+use crate::core::effect::{Effect, Event, Reply};
+use crate::core::input::{RequestId, SessionId};
+use crate::core::repository::Repository;
+use crate::core::session::{Asked, Walk};
+
+impl Core {
+    /// Adds root documents; true if any was news.
+    pub(in crate::core) fn accept_roots(&mut self, id: RepoId, documents: Vec<SignedRoot>) -> bool {
+        let Some(repo) = self.repos.get_mut(&id) else {
+            return false;
+        };
+        let before = repo.version();
+        let changes = repo.accept_roots(documents);
+        let (news, version) = (!changes.is_empty(), repo.version());
+        self.out.extend(changes.into_iter().map(Effect::Persist));
+        if !self.repos.get(&id).is_some_and(Repository::is_shared) {
+            for session in self.sessions.values_mut() {
+                session.shared.remove(&id);
+            }
+        }
+        if version > before {
+            self.tell(Event::RootAccepted { repo: id, version });
+            self.walk_all(&id);
+        }
+        news
+    }
+
+    pub(in crate::core) fn put_root(&mut self, request: RequestId, repo: RepoId, root: SignedRoot) {
+        if !self.repos.contains_key(&repo) {
+            let why = "this node does not follow the repository".to_owned();
+            return self.reply(request, Reply::Refused(why));
+        }
+        let held = |core: &Self| {
+            core.repos
+                .get(&repo)
+                .is_some_and(|r| r.has_document(&root.payload))
+        };
+        self.accept_roots(repo, vec![root.clone()]);
+        let reply = if held(self) {
+            Reply::Done
+        } else {
+            Reply::Refused("the root document does not continue the repository's chain".to_owned())
+        };
+        self.reply(request, reply);
+    }
+
+    /// Compares a repository with every peer that shares it.
+    pub(in crate::core) fn walk_all(&mut self, repo: &RepoId) {
+        let sharing: Vec<SessionId> = self.sharing(repo);
+        for session in sharing {
+            self.start_walk(session, *repo);
+        }
+    }
+
+    pub(in crate::core) fn anti_entropy(&mut self) {
+        use rand::seq::IndexedRandom as _;
+        let repos: Vec<RepoId> = self.repos.keys().copied().collect();
+        for repo in repos {
+            let sharing = self.sharing(&repo);
+            if let Some(session) = sharing.choose(&mut self.dice) {
+                self.ask(*session, Asked::Roots { repo });
+            }
+        }
+    }
+
+    pub(in crate::core) fn start_walk(&mut self, session: SessionId, repo: RepoId) {
+        let Some(open) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        if !open.shared.contains(&repo) {
+            return;
+        }
+        if let Some(walk) = open.walks.get_mut(&repo) {
+            walk.again = true;
+            return;
+        }
+        let walk = Walk {
+            prefixes: VecDeque::from([Prefix::default()]),
+            ..Walk::default()
+        };
+        open.walks.insert(repo, walk);
+        self.continue_walk(session, repo);
+    }
+
+    /// Asks for the next nodes, or finds the walk at its end.
+    pub(in crate::core) fn continue_walk(&mut self, session: SessionId, repo: RepoId) {
+        let Some(open) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        let asking = |asked: &Asked| matches!(asked, Asked::Trie { repo: r, .. } if *r == repo);
+        let busy =
+            open.asked.values().any(|(asked, _)| asking(asked)) || open.waiting.iter().any(asking);
+        let Some(walk) = open.walks.get_mut(&repo) else {
+            return;
+        };
+        if busy {
+            return;
+        }
+        if !walk.prefixes.is_empty() {
+            let count = walk.prefixes.len().min(PREFIXES_MAX);
+            let prefixes = walk.prefixes.drain(..count).collect();
+            return self.ask(session, Asked::Trie { repo, prefixes });
+        }
+        if !walk.fetching.is_empty() {
+            return;
+        }
+        let again = walk.again;
+        open.walks.remove(&repo);
+        if again {
+            self.start_walk(session, repo);
+        } else {
+            self.in_step(repo);
+        }
+    }
+
+    pub(in crate::core) fn walked(
+        &mut self,
+        session: SessionId,
+        id: RepoId,
+        mut prefixes: Vec<Prefix>,
+        nodes: Vec<TrieNode>,
+    ) {
+        if nodes.is_empty() || nodes.len() > prefixes.len() {
+            return self.misbehaved_in(
+                session,
+                "an answer with no node, or more than were asked for",
+            );
+        }
+        let unanswered = prefixes.split_off(nodes.len());
+        let mut differing: Vec<Prefix> = unanswered;
+        let mut records = Vec::new();
+        let Some(repo) = self.repos.get(&id) else {
+            return;
+        };
+        for (prefix, node) in prefixes.into_iter().zip(nodes) {
+            match node {
+                TrieNode::Children(hashes) => {
+                    differing.extend(repo.differing_children(&prefix, &hashes));
+                }
+                TrieNode::Records(found) => records.extend(found),
+            }
+        }
+        if let Some(walk) = self
+            .sessions
+            .get_mut(&session)
+            .and_then(|open| open.walks.get_mut(&id))
+        {
+            walk.prefixes.extend(differing);
+        }
+        for record in records {
+            self.consider(session, id, record);
+        }
+        self.continue_walk(session, id);
+    }
+
+    /// A peer was compared with to the end.
+    pub(in crate::core) fn in_step(&mut self, repo: RepoId) {
+        let known = self.repos.get(&repo).is_some_and(|r| r.version() > 0);
+        let (answered, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.awaiting_sync)
+            .into_iter()
+            .partition(|(_, awaited, _)| known && *awaited == repo);
+        self.awaiting_sync = waiting;
+        for (id, ..) in answered {
+            self.reply(id, Reply::Done);
+        }
+    }
+
+    /// Computes the views that changed.
+    pub(in crate::core) fn refresh_views(&mut self) {
+        let (mut news, mut changes) = (Vec::new(), Vec::new());
+        for repo in self.repos.values_mut() {
+            let refreshed = repo.refresh();
+            changes.extend(refreshed.changes);
+            if refreshed.view_changed {
+                news.push(Event::ViewChanged {
+                    repo: repo.id,
+                    view_hash: repo.view_hash(),
+                });
+            }
+        }
+        self.out.extend(changes.into_iter().map(Effect::Persist));
+        if !news.is_empty() {
+            self.unseen = true;
+        }
+        self.out.extend(news.into_iter().map(Effect::Tell));
+    }
+}
