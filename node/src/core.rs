@@ -103,6 +103,18 @@ impl Core {
         core
     }
 
+    /// Goes back to what the store holds, after a write that failed: everything else that was
+    /// decided since is forgotten, but for whom to dial.
+    pub fn rebuild(&mut self, restored: Vec<Restored>) {
+        let restored = Self::new(self.me, [0; 32], restored);
+        let before = std::mem::replace(self, restored);
+        self.now = before.now;
+        self.dice = before.dice;
+        self.peers = before.peers;
+        self.topics = before.topics;
+        self.next_round = before.next_round;
+    }
+
     /// The only entrance.
     pub fn handle(&mut self, now: Time, input: Input) -> Vec<Effect> {
         self.now = now;

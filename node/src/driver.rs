@@ -222,15 +222,27 @@ impl Driver {
             if let Err(why) = self.perform(effect).await {
                 tracing::error!(%why, "the store failed: this node is read-only for now");
                 self.drop_rest(effects, &why);
-                self.recover_at = Some(Instant::now() + READ_ONLY_FOR);
-                let effects = self.core.handle(self.now(), Input::PersistFailed { why });
-                for effect in effects {
-                    if !matches!(effect, Effect::Persist(_)) {
-                        let performed = self.perform(effect).await;
-                        debug_assert!(performed.is_ok(), "only Persist can fail");
-                    }
-                }
-                return;
+                return self.write_failed(why).await;
+            }
+        }
+    }
+
+    /// After a failed write the core is ahead of the disk: whatever it would say or show next could
+    /// be gone after a restart. So it goes back to what the store holds at once, and takes nothing
+    /// new for a while.
+    async fn write_failed(&mut self, why: String) {
+        let restored = self.rebuild(&format!("nothing was kept: {why}")).await;
+        self.recover_at = Some(Instant::now() + READ_ONLY_FOR);
+        let mut effects = self.core.handle(self.now(), Input::PersistFailed { why });
+        // A node that cannot read its store either follows nothing for now.
+        if restored {
+            let repos = self.settings.clone();
+            effects.extend(self.core.handle(self.now(), Input::Configured { repos }));
+        }
+        for effect in effects {
+            if !matches!(effect, Effect::Persist(_)) {
+                let performed = self.perform(effect).await;
+                debug_assert!(performed.is_ok(), "only Persist can fail");
             }
         }
     }
@@ -247,27 +259,35 @@ impl Driver {
         }
     }
 
-    /// After a failed write the core is ahead of the disk: it is built again from the store.
+    /// Tries again, with a core that knows what the store holds and nothing that was left out.
     async fn recover(&mut self) {
         self.recover_at = None;
+        if self.rebuild("the node recovered from a failed write").await {
+            let repos = self.settings.clone();
+            self.turn(Input::Configured { repos }).await;
+        } else {
+            self.recover_at = Some(Instant::now() + READ_ONLY_FOR);
+        }
+    }
+
+    /// Takes the core back to what the store holds; false if that cannot be read, and it holds
+    /// nothing. Sessions end, and whoever waits for a reply is told why there will be none.
+    async fn rebuild(&mut self, why: &str) -> bool {
         let store = Arc::clone(&self.store);
         let restored =
             tokio::task::spawn_blocking(move || crate::restore::restore(store.as_ref())).await;
-        match restored {
-            Ok(Ok(restored)) => {
-                for open in std::mem::take(&mut self.sessions).into_values() {
-                    self.net.close(open.net);
-                }
-                self.core = Core::new(self.me, self.seed, restored);
-                for (_, reply) in std::mem::take(&mut self.replies) {
-                    let why = "the node recovered from a failed write".to_owned();
-                    drop(reply.send(Reply::Refused(why)));
-                }
-                let repos = self.settings.clone();
-                self.turn(Input::Configured { repos }).await;
-            }
-            _ => self.recover_at = Some(Instant::now() + READ_ONLY_FOR),
+        for open in std::mem::take(&mut self.sessions).into_values() {
+            self.net.close(open.net);
         }
+        for (_, reply) in std::mem::take(&mut self.replies) {
+            // A receiver that is gone has nobody to tell.
+            drop(reply.send(Reply::Refused(why.to_owned())));
+        }
+        self.gossip.clear();
+        let restored = restored.ok().and_then(Result::ok);
+        let readable = restored.is_some();
+        self.core.rebuild(restored.unwrap_or_default());
+        readable
     }
 }
 

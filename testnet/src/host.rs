@@ -71,6 +71,8 @@ pub enum Act {
     Wake(Time),
     /// The process is gone.
     Crashed,
+    /// Every session ends.
+    CloseAll,
     /// The store is opened again after so long.
     Recover {
         ms: u64,
@@ -172,15 +174,27 @@ impl Host {
         self.life += 1;
         self.core = Some(Core::new(self.id, seed, self.disk.restore()));
         self.forget();
-        let repos = self.config.clone();
+        let configured = self.configured();
         let contacts = self.contacts.iter().map(|peer| Input::Discovered {
             peer: *peer,
             addresses: vec!["/memory/1".to_owned()],
         });
-        [Input::Configured { repos }]
-            .into_iter()
-            .chain(contacts)
-            .collect()
+        [configured].into_iter().chain(contacts).collect()
+    }
+
+    /// Goes back to what the disk holds, as the driver does after a failed write: with no sessions.
+    pub fn rebuild(&mut self) {
+        self.sessions.clear();
+        self.gossip.clear();
+        if let Some(core) = &mut self.core {
+            core.rebuild(self.disk.restore());
+        }
+    }
+
+    /// What a core that was built again is told first.
+    pub fn configured(&self) -> Input {
+        let repos = self.config.clone();
+        Input::Configured { repos }
     }
 
     fn forget(&mut self) {
@@ -355,16 +369,21 @@ impl Host {
         dice: &mut Dice,
         acts: &mut Vec<Act>,
     ) -> Result<(), Broken> {
-        let why = "no space left on the device".to_owned();
+        self.rebuild();
         let Some(core) = &mut self.core else {
             return Ok(());
         };
-        for effect in core.handle(now, Input::PersistFailed { why }) {
+        let why = "no space left on the device".to_owned();
+        let mut effects = core.handle(now, Input::PersistFailed { why });
+        let repos = self.config.clone();
+        effects.extend(core.handle(now, Input::Configured { repos }));
+        for effect in effects {
             if !matches!(effect, Effect::Persist(_)) {
                 invariant::before(self, world, &effect)?;
                 self.perform(now, effect, world, dice, acts)?;
             }
         }
+        acts.push(Act::CloseAll);
         acts.push(Act::Recover { ms: READ_ONLY_MS });
         Ok(())
     }
@@ -436,7 +455,7 @@ impl Host {
                 invariant::shown(self, world)?;
             }
             Effect::Reply(id, reply) => {
-                invariant::acknowledged::what_is_replied_is_durable(self, id, &reply)?;
+                invariant::acknowledged::what_is_replied_is_durable(self, world, id, &reply)?;
                 self.replies.insert(id, reply);
             }
             Effect::WakeAt(time) => {

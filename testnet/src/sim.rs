@@ -345,7 +345,7 @@ impl Sim {
         self.run_minutes(AGREE_MINUTES)?;
         self.check_agreement()?;
         for (at, host) in self.hosts.iter().enumerate() {
-            acknowledged::everything_acknowledged_is_there(host)?;
+            acknowledged::everything_acknowledged_is_there(host, &self.world)?;
             blobs::every_blob_has_its_hash(host)?;
             let wants = self.wants.get(&at);
             acknowledged::everything_stored_is_there(host, wants.map_or(&[], Vec::as_slice))?;
@@ -441,8 +441,10 @@ impl Sim {
             Due::Start { at } => return self.started(at),
             Due::Recover { at, life } => {
                 if self.hosts[at].life == life && self.hosts[at].is_up() {
+                    self.hosts[at].rebuild();
                     self.crashed(at);
-                    return self.started(at);
+                    let configured = self.hosts[at].configured();
+                    return self.turn(at, configured);
                 }
             }
         }
@@ -493,6 +495,7 @@ impl Sim {
                 let back_in_ms = least + self.dice.below(most - least);
                 self.schedule(back_in_ms, Due::Start { at });
             }
+            Act::CloseAll => self.crashed(at),
             Act::Recover { ms } => self.schedule(ms, Due::Recover { at, life }),
         }
     }
@@ -672,14 +675,14 @@ impl Sim {
 
     fn started(&mut self, at: Place) -> Result<(), Broken> {
         let seed = self.dice.bytes();
-        acknowledged::everything_acknowledged_is_there(&self.hosts[at])?;
+        acknowledged::everything_acknowledged_is_there(&self.hosts[at], &self.world)?;
         let inputs = self.hosts[at].start(seed);
         inputs
             .into_iter()
             .try_for_each(|input| self.turn(at, input))
     }
 
-    /// Whoever was connected finds out sooner or later.
+    /// A node has no sessions any more: whoever was connected finds out sooner or later.
     fn crashed(&mut self, at: Place) {
         let streams: Vec<u64> = self.net.streams_of(at).map(|(stream, _)| stream).collect();
         for stream in streams {

@@ -8,6 +8,7 @@ use skep_proto::key::Key;
 use skep_proto::log::tree;
 
 use super::{Broken, ensure};
+use crate::author::World;
 use crate::disk::Folder;
 use crate::host::Host;
 
@@ -16,19 +17,20 @@ const LAW: &str = "what was acknowledged is not lost";
 /// When a reply leaves.
 pub fn what_is_replied_is_durable(
     host: &Host,
+    world: &World,
     id: RequestId,
     reply: &Reply,
 ) -> Result<(), Broken> {
     match (host.asked.get(&id), reply) {
-        (Some(command), Reply::Done) => is_kept(host, command),
+        (Some(command), Reply::Done) => is_kept(host, world, command),
         _ => Ok(()),
     }
 }
 
 /// At a restart, and at the end of a run.
-pub fn everything_acknowledged_is_there(host: &Host) -> Result<(), Broken> {
+pub fn everything_acknowledged_is_there(host: &Host, world: &World) -> Result<(), Broken> {
     for (id, reply) in &host.replies {
-        what_is_replied_is_durable(host, *id, reply)?;
+        what_is_replied_is_durable(host, world, *id, reply)?;
     }
     Ok(())
 }
@@ -48,12 +50,18 @@ pub fn everything_stored_is_there(
     Ok(())
 }
 
-fn is_kept(host: &Host, command: &Command) -> Result<(), Broken> {
+fn is_kept(host: &Host, world: &World, command: &Command) -> Result<(), Broken> {
     let (kept, what) = match command {
         Command::PutRoot { repo, root } => {
             let roots = folder(host, repo).roots;
             let kept = roots.values().any(|held| held.payload == root.payload);
             (kept, "a root document".to_owned())
+        }
+        // Of a key that signed two logs one is kept, and which is for the registrar to say.
+        Command::Append { repo, key, .. }
+            if world.repo(repo).is_some_and(|repo| repo.has_forked(key)) =>
+        {
+            (true, String::new())
         }
         Command::Append {
             repo,
