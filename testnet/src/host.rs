@@ -480,13 +480,7 @@ impl Host {
         }
     }
 
-    fn send(
-        &mut self,
-        session: SessionId,
-        message: Message,
-        dice: &mut Dice,
-        acts: &mut Vec<Act>,
-    ) {
+    fn send(&mut self, session: SessionId, message: Message, dice: &mut Dice, acts: &mut Vec<Act>) {
         let frames = lie::frames(&self.lies, message, dice);
         acts.extend(
             frames

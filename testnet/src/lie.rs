@@ -68,7 +68,13 @@ pub fn frames(lies: &[Lie], mut message: Message, dice: &mut Dice) -> Vec<Vec<u8
             (Lie::Requests, Message::Request { id, request }) => {
                 let absurd = absurd(request, dice);
                 let id = id.wrapping_add(1 << 31);
-                more.push(Message::Request { id, request: absurd }.encode());
+                more.push(
+                    Message::Request {
+                        id,
+                        request: absurd,
+                    }
+                    .encode(),
+                );
             }
             (_, Message::Answer { answer, .. }) => alter_answer(*lie, answer, dice),
             (Lie::Checkpoints, Message::Push(Push::Checkpoints { checkpoints, .. })) => {

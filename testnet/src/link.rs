@@ -131,9 +131,10 @@ impl Network {
 
     /// Streams between two nodes, believed in by either.
     pub fn between(&self, a: Place, b: Place) -> Vec<u64> {
-        let between = self.streams.iter().filter(|(_, stream)| {
-            stream.ends == [a, b] || stream.ends == [b, a]
-        });
+        let between = self
+            .streams
+            .iter()
+            .filter(|(_, stream)| stream.ends == [a, b] || stream.ends == [b, a]);
         between.map(|(number, _)| *number).collect()
     }
 

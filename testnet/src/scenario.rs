@@ -315,7 +315,10 @@ fn crash(sim: &mut Sim) {
 /// A key signs two logs, and different nodes get them.
 fn fork(sim: &mut Sim, repo: usize, cut: bool) {
     let publisher = sim.dice.index(sim.world.repos[repo].publishers.len());
-    let count = sim.world.repos[repo].publishers[publisher].log().entries.len();
+    let count = sim.world.repos[repo].publishers[publisher]
+        .log()
+        .entries
+        .len();
     if sim.world.repos[repo].publishers[publisher].branch.is_none() {
         sim.world.repos[repo].fork(publisher);
         sim.world.repos[repo].publish(publisher, &format!("2.{count}.0"), 0);

@@ -358,7 +358,8 @@ impl Sim {
             let what = format!("{more} changes");
             return Err(Broken::law("who agrees writes nothing", what));
         }
-        self.honest().try_for_each(restart::a_restart_changes_nothing)
+        self.honest()
+            .try_for_each(restart::a_restart_changes_nothing)
     }
 
     fn honest(&self) -> impl Iterator<Item = &Host> {

@@ -99,12 +99,7 @@ impl Host {
         }));
     }
 
-    pub(super) fn finish_blob(
-        &mut self,
-        hash: Blake3,
-        dice: &mut Dice,
-        acts: &mut Vec<Act>,
-    ) {
+    pub(super) fn finish_blob(&mut self, hash: Blake3, dice: &mut Dice, acts: &mut Vec<Act>) {
         let input = match self.disk.store.finish(&hash) {
             Ok(()) => Input::BlobStored { hash },
             Err(why) => Input::BlobLost {
@@ -154,19 +149,17 @@ impl Host {
             Told::Group(_) if self.sabotage == Some(Sabotage::StoresEarly) => {
                 return vec![Input::BlobStored { hash }];
             }
-            Told::Group(group) => {
-                match fetched::group(&self.disk.store, hash, &Claimed(group)) {
-                    Ok((group, size_bytes)) => {
-                        return vec![Input::GroupStored {
-                            from: peer,
-                            hash,
-                            group,
-                            size_bytes,
-                        }];
-                    }
-                    Err(why) => end(why),
+            Told::Group(group) => match fetched::group(&self.disk.store, hash, &Claimed(group)) {
+                Ok((group, size_bytes)) => {
+                    return vec![Input::GroupStored {
+                        from: peer,
+                        hash,
+                        group,
+                        size_bytes,
+                    }];
                 }
-            }
+                Err(why) => end(why),
+            },
             Told::End => end(FetchEnd::Done),
             Told::NotFound => end(FetchEnd::NotFound),
         };

@@ -8,7 +8,10 @@ use super::{Broken, ensure};
 pub fn queues_stay_within_their_limits(queues: &[Queue]) -> Result<(), Broken> {
     for queue in queues {
         ensure(queue.len <= queue.limit, "every queue is bounded", || {
-            format!("{} holds {} of at most {}", queue.name, queue.len, queue.limit)
+            format!(
+                "{} holds {} of at most {}",
+                queue.name, queue.len, queue.limit
+            )
         })?;
     }
     Ok(())

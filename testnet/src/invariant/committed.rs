@@ -21,13 +21,17 @@ pub fn what_is_committed_is_signed(host: &Host, repo: &RepoId, key: &Key) -> Res
     let signed = |checkpoint: &Checkpoint| checkpoint.key == *key && checkpoint.verify(repo);
     let checkpoints = [&log.whole, &log.ahead].into_iter().flatten();
     for checkpoint in checkpoints.clone() {
-        ensure(signed(checkpoint), SIGNED, || "a false signature".to_owned())?;
+        ensure(signed(checkpoint), SIGNED, || {
+            "a false signature".to_owned()
+        })?;
     }
     if let Some(whole) = &log.whole {
         let leaves = log.entries.iter().map(|entry| tree::leaf(entry));
         let leaves: Vec<Sha256> = leaves.take(at(whole.size)).collect();
         let matches = leaves.len() == at(whole.size) && tree::root(&leaves) == whole.root;
-        ensure(matches, SIGNED, || "the whole one has another root".to_owned())?;
+        ensure(matches, SIGNED, || {
+            "the whole one has another root".to_owned()
+        })?;
     }
     let covered = checkpoints.map(|checkpoint| checkpoint.size).max();
     ensure(covered >= Some(log.size()), SIGNED, || {
@@ -50,16 +54,15 @@ pub fn what_is_committed_was_said(
     let mut branches = branches.get(key).into_iter().flatten();
     let said = branches.any(|branch| branch.entries.starts_with(&entries));
     ensure(said, "what is committed was said", || {
-        format!("{} entries that begin no branch of their key", entries.len())
+        format!(
+            "{} entries that begin no branch of their key",
+            entries.len()
+        )
     })
 }
 
 /// After entries were made durable.
-pub fn only_admitted_logs_are_kept(
-    world: &World,
-    repo: &RepoId,
-    key: &Key,
-) -> Result<(), Broken> {
+pub fn only_admitted_logs_are_kept(world: &World, repo: &RepoId, key: &Key) -> Result<(), Broken> {
     let admitted = world
         .repo(repo)
         .is_none_or(|repo| repo.branches().contains_key(key));

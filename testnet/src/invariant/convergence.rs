@@ -9,10 +9,7 @@ use crate::author::Released;
 use crate::host::Host;
 
 /// At the end of a run, of the nodes that are up.
-pub fn views_agree<'a>(
-    repo: &RepoId,
-    hosts: impl Iterator<Item = &'a Host>,
-) -> Result<(), Broken> {
+pub fn views_agree<'a>(repo: &RepoId, hosts: impl Iterator<Item = &'a Host>) -> Result<(), Broken> {
     let said: Vec<_> = hosts
         .filter(|host| host.is_up())
         .map(|host| (host.view_hash(repo), host.frontier(repo)))
@@ -34,17 +31,21 @@ pub fn views_agree<'a>(
 /// A release that was published and nobody contested is listed.
 pub fn is_listed(host: &Host, released: &Released) -> Result<(), Broken> {
     let listed = release_of(host, released).and_then(|release| release.listed());
-    ensure(listed == Some(released.manifest), "what was published is listed", || {
-        format!("{}@{} is {listed:?}", released.name, released.version)
-    })
+    ensure(
+        listed == Some(released.manifest),
+        "what was published is listed",
+        || format!("{}@{} is {listed:?}", released.name, released.version),
+    )
 }
 
 /// A release that must not count does not.
 pub fn is_not_listed(host: &Host, released: &Released) -> Result<(), Broken> {
     let listed = release_of(host, released).and_then(|release| release.listed());
-    ensure(listed.is_none(), "what a forked key said is not listed", || {
-        format!("{}@{} is {listed:?}", released.name, released.version)
-    })
+    ensure(
+        listed.is_none(),
+        "what a forked key said is not listed",
+        || format!("{}@{} is {listed:?}", released.name, released.version),
+    )
 }
 
 fn release_of(host: &Host, released: &Released) -> Option<Release> {

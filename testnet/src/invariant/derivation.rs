@@ -18,10 +18,7 @@ use crate::host::Host;
 const LAW: &str = "what is listed follows from what is durable";
 
 /// After readers were shown something else.
-pub fn what_is_listed_follows_from_the_disk(
-    host: &mut Host,
-    world: &World,
-) -> Result<(), Broken> {
+pub fn what_is_listed_follows_from_the_disk(host: &mut Host, world: &World) -> Result<(), Broken> {
     let snapshot = std::sync::Arc::clone(&host.snapshot);
     for repo in snapshot.repos() {
         let Some(view) = &repo.view else {
@@ -115,7 +112,9 @@ impl Derived {
         keys.any(|key| {
             let cut = self.cuts.get(key);
             let counts = cut.is_some() || !folder.evidence.contains_key(key);
-            let bound = cut.map_or(usize::MAX, |size| usize::try_from(*size).unwrap_or(usize::MAX));
+            let bound = cut.map_or(usize::MAX, |size| {
+                usize::try_from(*size).unwrap_or(usize::MAX)
+            });
             let log = folder.logs.get(key);
             let mut entries = log.iter().flat_map(|log| said(log).take(bound));
             counts && entries.any(|entry| publishes(&entry.body, name, version, manifest))

@@ -32,7 +32,9 @@ pub fn what_is_told_is_durable(host: &Host, message: &Message) -> Result<(), Bro
         Message::Answer {
             answer: Answer::Trie(nodes),
             ..
-        } => nodes.iter().try_for_each(|node| node_is_durable(host, node)),
+        } => nodes
+            .iter()
+            .try_for_each(|node| node_is_durable(host, node)),
         Message::Answer {
             answer: Answer::Proof { checkpoint, .. },
             ..
@@ -68,6 +70,9 @@ fn is_durable(host: &Host, repo: Option<&RepoId>, told: &Checkpoint) -> Result<(
         held.len() == 1
     });
     ensure(durable, DURABLE, || {
-        format!("a checkpoint of {} entries, of which not all are", told.size)
+        format!(
+            "a checkpoint of {} entries, of which not all are",
+            told.size
+        )
     })
 }
