@@ -2,4 +2,5 @@
 
 mod processes;
 mod sim;
+mod sim_laws;
 mod tidy;

@@ -10,6 +10,7 @@ const FRESH: u64 = 10;
 
 /// One seed, named by `SKEP_SEED`: how a failure is repeated.
 #[test]
+#[expect(clippy::print_stdout, reason = "for whoever repeats a seed")]
 fn one_seed() {
     let Ok(seed) = std::env::var("SKEP_SEED") else {
         return;
@@ -60,6 +61,7 @@ fn seeds_150_to_199() {
 
 /// Other seeds each time, so that what the fixed ones miss is found some day.
 #[test]
+#[expect(clippy::print_stdout, reason = "for whoever repeats a seed")]
 fn fresh_seeds() {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let first = since.expect("a clock after 1970").as_secs();
