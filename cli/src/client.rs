@@ -4,9 +4,11 @@
 //! and has one path. The in-process node holds the store's lock and serves the home's socket: a
 //! second command started meanwhile talks to it.
 
+use std::io::Seek as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use skep_node::config::Config;
@@ -18,7 +20,9 @@ use skep_proto::control::{Hello, Refusal, Refused, Request, Response, VERSION};
 use skep_proto::key::SigningKey;
 
 use crate::commands::Session;
+use crate::environment::Environment;
 use crate::error::{CliError, Exit, Hint, Result, quoted};
+use crate::home::Home;
 use crate::home::config;
 use crate::home::keys::Keys;
 
@@ -28,10 +32,16 @@ const SERVICE_SOCKET: &str = "/run/skep/skep.sock";
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 const LOCK_RETRY: Duration = Duration::from_millis(100);
 
+/// How many nodes a command talks to, one after the other: each may be inside another command
+/// that ends first, and few run at a time.
+const NODES_MAX: usize = 16;
+
 /// A conversation with a node.
 pub(crate) struct Client {
     connection: Option<Connection>,
     own: Option<Running>,
+    /// Where another node is found or started, if this one ends before the command does.
+    around: Option<Around>,
     /// The folder of a node that leaves nothing; it goes after the node.
     _scratch: Option<Scratch>,
 }
@@ -49,15 +59,29 @@ impl Client {
 
     async fn connect_with(offline: bool, session: &Session<'_>) -> Result<Self> {
         let mut waiting = None;
+        Self::found_or_started(Around::of(offline, session), async |holder| {
+            let what = format!("waiting for {holder}, which uses the store");
+            waiting
+                .get_or_insert_with(|| session.ui.progress(&what, None))
+                .during(tokio::time::sleep(LOCK_RETRY))
+                .await;
+        })
+        .await
+    }
+
+    /// The node that runs, or one of our own; `wait` is told who has the store meanwhile.
+    async fn found_or_started(around: Around, mut wait: impl AsyncFnMut(&str)) -> Result<Self> {
         let deadline = Instant::now() + LOCK_WAIT;
         loop {
-            if let Some(client) = Self::running(session).await? {
-                return Ok(client);
+            if let Some(client) = Self::running_in(&around).await? {
+                return Ok(Self {
+                    around: Some(around),
+                    ..client
+                });
             }
-            let error = match start(session, own_config(offline, session)?).await {
-                Ok(running) => {
-                    return Self::of_own(running, session.home.socket(), None).await;
-                }
+            let config = own_config(&around)?;
+            let error = match start_in(&around.home, config).await {
+                Ok(running) => return Self::of_own(running, around.home.socket(), None).await,
                 Err(error) => error,
             };
             let Some(holder) = holder(&error) else {
@@ -66,11 +90,7 @@ impl Client {
             if Instant::now() >= deadline {
                 return Err(start_failed(&error));
             }
-            let what = format!("waiting for {holder}, which uses the store");
-            waiting
-                .get_or_insert_with(|| session.ui.progress(&what, None))
-                .during(tokio::time::sleep(LOCK_RETRY))
-                .await;
+            wait(&holder).await;
         }
     }
 
@@ -89,7 +109,13 @@ impl Client {
         let socket = scratch.0.join("skep.sock");
         let config = Config {
             store: scratch.0.join("store"),
-            ..alone(node_config_with(key, socket.clone(), session, &settings)?)
+            ..alone(node_config_with(
+                key,
+                socket.clone(),
+                &session.home,
+                session.env,
+                &settings,
+            )?)
         };
         let running = run::start(config).await.map_err(|e| start_failed(&e))?;
         Self::of_own(running, &socket, Some(scratch)).await
@@ -97,8 +123,11 @@ impl Client {
 
     /// Talks to the node that runs; none if none does.
     pub(crate) async fn running(session: &Session<'_>) -> Result<Option<Self>> {
-        let given = session.global.node.as_deref();
-        if let Some(address) = given {
+        Self::running_in(&Around::of(session.global.offline, session)).await
+    }
+
+    async fn running_in(around: &Around) -> Result<Option<Self>> {
+        if let Some(address) = &around.given {
             let path = Path::new(address);
             let connection = Connection::connect(path).map_err(|e| {
                 let message = format!("no node answers at `{}`", path.display());
@@ -107,10 +136,15 @@ impl Client {
             })?;
             return Self::greet(connection, None, None).await.map(Some);
         }
-        for path in [session.home.socket(), Path::new(SERVICE_SOCKET)] {
+        for path in [around.home.socket(), Path::new(SERVICE_SOCKET)] {
             // A socket file that nobody answers is left over from a node that was killed.
-            if let Ok(connection) = Connection::connect(path) {
-                return Self::greet(connection, None, None).await.map(Some);
+            let Ok(connection) = Connection::connect(path) else {
+                continue;
+            };
+            match Self::greet(connection, None, None).await {
+                // One that is just ending greets nobody.
+                Err(error) if error.exit == Exit::Unreachable => {}
+                greeted => return greeted.map(Some),
             }
         }
         Ok(None)
@@ -130,6 +164,7 @@ impl Client {
         let mut client = Self {
             connection: Some(connection),
             own,
+            around: None,
             _scratch: scratch,
         };
         let ours = Hello {
@@ -201,44 +236,56 @@ impl Client {
         file: Option<std::fs::File>,
         progress: impl Fn(u64, u64) + Send + 'static,
     ) -> Result<(Response, Option<OwnedFd>)> {
-        let answered = self
-            .with_connection(move |connection| {
-                connection.send(&request, file.as_ref().map(|file| file.as_fd()))?;
-                loop {
-                    match connection.receive()? {
-                        (Response::Progress(p), _) => progress(p.done_bytes, p.all_bytes),
-                        answer => return Ok(answer),
+        let told = Arc::new((request, file, Mutex::new(progress)));
+        let mut nodes = 1;
+        loop {
+            let told = Arc::clone(&told);
+            let answered = self.talk(move |connection| {
+                let (request, file, progress) = &*told;
+                ask_once(connection, request, file.as_ref(), progress)
+            });
+            let failed = match answered.await {
+                Ok((Response::Refused(refused), _)) => {
+                    let stopping = refused.why == Refusal::Stopping;
+                    let failed = refused_error(refused);
+                    if !stopping {
+                        return Err(failed);
                     }
+                    failed
                 }
-            })
-            .await?;
-        match answered {
-            (Response::Refused(refused), _) => Err(refused_error(refused)),
-            answer => Ok(answer),
+                Ok(answer) => return Ok(answer),
+                Err(error) => gone(&error),
+            };
+            // Every request may be made twice: what was done is found done.
+            let Some(around) = self.around.take().filter(|_| nodes < NODES_MAX) else {
+                return Err(failed);
+            };
+            let wait = async |_: &str| tokio::time::sleep(LOCK_RETRY).await;
+            *self = Self::found_or_started(around, wait).await?;
+            nodes += 1;
         }
     }
 
-    /// Blocking work on a thread where it may block.
     async fn with_connection<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Connection) -> std::result::Result<T, control::Error> + Send + 'static,
     ) -> Result<T> {
-        let gone = || {
-            let hint = Hint::new("skep node status");
-            CliError::new(
-                Exit::Unreachable,
-                "the conversation with the node has ended",
-                hint,
-            )
-        };
-        let mut connection = self.connection.take().ok_or_else(gone)?;
+        self.talk(work).await.map_err(|e| gone(&e))
+    }
+
+    /// Blocking work on a thread where it may block.
+    async fn talk<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Connection) -> std::result::Result<T, control::Error> + Send + 'static,
+    ) -> std::result::Result<T, control::Error> {
+        let mut connection = self.connection.take().ok_or(control::Error::Gone)?;
         let done = tokio::task::spawn_blocking(move || {
             let result = work(&mut connection);
             (connection, result)
         });
-        let (connection, result) = done.await.map_err(|e| gone().because(&e))?;
+        let (connection, result) = done.await.map_err(|_| control::Error::Gone)?;
         self.connection = Some(connection);
-        result.map_err(|e| gone().because(&e))
+        result
     }
 
     /// Waits until the node that was told to stop has let go of everything, so that another one can
@@ -261,13 +308,70 @@ impl Client {
     }
 }
 
+/// Sends a request and hears its answer.
+fn ask_once(
+    connection: &mut Connection,
+    request: &Request,
+    file: Option<&std::fs::File>,
+    progress: &Mutex<impl Fn(u64, u64)>,
+) -> std::result::Result<(Response, Option<OwnedFd>), control::Error> {
+    if let Some(mut file) = file {
+        // The node before this one may have read some of it.
+        file.rewind()?;
+    }
+    connection.send(request, file.map(|file| file.as_fd()))?;
+    loop {
+        match connection.receive()? {
+            (Response::Progress(p), _) => {
+                let progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+                progress(p.done_bytes, p.all_bytes);
+            }
+            answer => return Ok(answer),
+        }
+    }
+}
+
+fn gone(error: &control::Error) -> CliError {
+    CliError::new(
+        Exit::Unreachable,
+        "the conversation with the node has ended",
+        Hint::new("skep node status"),
+    )
+    .because(error)
+}
+
+/// What a command needs to know to reach a node.
+struct Around {
+    home: Home,
+    env: Environment,
+    /// The node that was named by `--node`.
+    given: Option<String>,
+    /// A node of our own has no network.
+    offline: bool,
+}
+
+impl Around {
+    fn of(offline: bool, session: &Session<'_>) -> Self {
+        Self {
+            home: session.home.clone(),
+            env: session.env.clone(),
+            given: session.global.node.clone(),
+            offline,
+        }
+    }
+}
+
 /// Starts a node in this process.
 pub(crate) async fn start(
     session: &Session<'_>,
     config: Config,
 ) -> std::result::Result<Running, run::Error> {
+    start_in(&session.home, config).await
+}
+
+async fn start_in(home: &Home, config: Config) -> std::result::Result<Running, run::Error> {
     // Said by the caller's error if it cannot be made: the socket or the store fail next.
-    drop(session.home.create_dir(&session.home.store_dir()));
+    drop(home.create_dir(&home.store_dir()));
     run::start(config).await
 }
 
@@ -295,10 +399,12 @@ impl Drop for Scratch {
 }
 
 /// Configuration of a node that lives as long as a command: it dials, and listens nowhere.
-fn own_config(offline: bool, session: &Session<'_>) -> Result<Config> {
-    let settings = config::Config::read(&session.home, session.env)?;
-    let config = node_config(session, &settings)?;
-    if offline {
+fn own_config(around: &Around) -> Result<Config> {
+    let Around { home, env, .. } = around;
+    let settings = config::Config::read(home, env)?;
+    let key = Keys::of(home).node_key()?;
+    let config = node_config_with(key, home.create_socket_dir()?, home, env, &settings)?;
+    if around.offline {
         return Ok(alone(config));
     }
     Ok(Config {
@@ -324,16 +430,16 @@ fn alone(config: Config) -> Config {
 pub(crate) fn node_config(session: &Session<'_>, settings: &config::Config) -> Result<Config> {
     let key = Keys::of(&session.home).node_key()?;
     let socket = session.home.create_socket_dir()?;
-    node_config_with(key, socket, session, settings)
+    node_config_with(key, socket, &session.home, session.env, settings)
 }
 
 fn node_config_with(
     key: SigningKey,
     socket: PathBuf,
-    session: &Session<'_>,
+    home: &Home,
+    env: &Environment,
     settings: &config::Config,
 ) -> Result<Config> {
-    let home = &session.home;
     let mut peers = Vec::new();
     for peer in &settings.peers.value {
         let (node, address) = skep_node::net::parse_peer(peer).ok_or_else(|| {
@@ -345,8 +451,7 @@ fn node_config_with(
         })?;
         peers.push((node, vec![address]));
     }
-    let faults = session
-        .env
+    let faults = env
         .fault_point
         .as_deref()
         .map(str::parse::<Faults>)
@@ -436,7 +541,7 @@ fn refused_error(refused: Refused) -> CliError {
         Refusal::Failed => Exit::Failed,
         Refusal::Untrusted => Exit::Untrusted,
         Refusal::NotFound => Exit::NotFound,
-        Refusal::Unreachable => Exit::Unreachable,
+        Refusal::Unreachable | Refusal::Stopping => Exit::Unreachable,
     };
     let hint = match refused.hint {
         Some(hint) => Hint::new(hint),

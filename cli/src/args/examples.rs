@@ -139,6 +139,13 @@ pub(crate) const EXAMPLES: &[Examples] = &[
     ),
     ("repo remove", &[("skep repo remove ana", "follow no more")]),
     (
+        "repo settle",
+        &[(
+            "skep repo settle ana 3:SHA256",
+            "follow this root document and what continues it",
+        )],
+    ),
+    (
         "repo show",
         &[("skep repo show ana", "packages, handles, keys")],
     ),

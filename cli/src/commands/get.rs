@@ -15,7 +15,7 @@ use skep_proto::ticket::Ticket;
 use super::parse::parse_package;
 use super::repo::{follow, known_or_online, parse_ticket};
 use super::trust::{believe_for, called, publisher_line, refused, release};
-use super::{Session, contents};
+use super::{Session, contents, lookalike};
 use crate::args::get::Get;
 use crate::client::{Client, unexpected};
 use crate::error::{CliError, Exit, Hint, Result, quoted};
@@ -153,6 +153,7 @@ async fn by_ticket(
         return Err(refused(&release));
     }
     session.ui.say(&publisher_line(&release.owner));
+    lookalike::warn(&alias, Some(package), session)?;
     let question = format!("trust {} for {reference}?", release.owner.label);
     if !session.ui.confirm(&question, false)? {
         return Err(refused(&release));
@@ -310,7 +311,11 @@ async fn write(
     fs::create_dir_all(output).map_err(|e| CliError::io("make the folder", output, &e))?;
     let staging = Staging(output.join(format!(".{name}.{}.new", std::process::id())));
     write_all(&staging.0, files, session, client).await?;
-    fs::rename(&staging.0, &target).map_err(|e| CliError::io("write", &target, &e))?;
+    match fs::rename(&staging.0, &target) {
+        // Another command has just written it.
+        Err(_) if target.exists() => same(&target, files)?,
+        renamed => renamed.map_err(|e| CliError::io("write", &target, &e))?,
+    }
     Ok(target)
 }
 

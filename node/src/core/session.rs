@@ -7,12 +7,15 @@ use skep_proto::key::Key;
 use skep_proto::sync::trie::Prefix;
 
 use super::Time;
+use super::queues::Queue;
 use super::repository::Target;
 
 /// Unanswered requests of ours in one session; what would be more waits its turn.
 pub(super) const ASKED_MAX: usize = 8;
 /// How long an answer may take before the request goes elsewhere.
 pub(super) const ANSWER_MS: u64 = 20_000;
+/// Prefixes of one walk that wait: beside the deepest path that can be ground out stand half as many.
+pub(super) const WALK_PREFIXES_MAX: usize = 1 << 16;
 /// Signature checks that one peer may cost us in a second: about 2 % of a core.
 pub(super) const SIGNATURE_CHECKS_PER_S: u32 = 256;
 
@@ -47,7 +50,10 @@ pub(super) enum Asked {
 /// A walk over the peer's frontier trie: what is still to be asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Walk {
-    pub(super) prefixes: VecDeque<Prefix>,
+    /// The deepest last, and asked for first: so only what stands beside one path waits.
+    pub(super) prefixes: Vec<Prefix>,
+    /// How many were asked for.
+    pub(super) nodes: usize,
     /// The registrar's log grew meanwhile: what was dropped as not admitted may be admitted now.
     pub(super) again: bool,
     /// Entries that this walk found and that are still being fetched.
@@ -103,6 +109,21 @@ impl Session {
         }
         self.checks.1 += 1;
         self.checks.1 <= SIGNATURE_CHECKS_PER_S
+    }
+
+    pub(super) fn queues(&self) -> [Queue; 2] {
+        let asked = Queue {
+            name: "unanswered requests to a peer",
+            len: self.asked.len(),
+            limit: ASKED_MAX,
+        };
+        let walks = self.walks.values().map(|walk| walk.prefixes.len());
+        let prefixes = Queue {
+            name: "prefixes of a walk",
+            len: walks.max().unwrap_or(0),
+            limit: WALK_PREFIXES_MAX,
+        };
+        [asked, prefixes]
     }
 
     /// When the first unanswered request is overdue.

@@ -40,6 +40,8 @@ pub(super) struct Log {
     pub(super) full: bool,
     pub(super) fetching: Option<SessionId>,
     pub(super) gossip: Option<Gossip>,
+    /// When a checkpoint that others gossiped may be passed on again.
+    pub(super) pass_on: Time,
 }
 
 /// When a log's checkpoint may be gossiped, and whether there is something to gossip.
@@ -454,6 +456,17 @@ impl Repository {
             });
             gossip.waiting = true;
         }
+    }
+
+    /// Whether a checkpoint of this log that was gossiped may be passed on; then not another one for
+    /// a while.
+    pub(in crate::core) fn may_pass_on(&mut self, key: &Key, now: Time) -> bool {
+        let log = self.logs.entry(*key).or_default();
+        let may = log.pass_on <= now;
+        if may {
+            log.pass_on = now.after(GOSSIP_EVERY_MS);
+        }
+        may
     }
 
     /// The newest checkpoints that may be gossiped now.
