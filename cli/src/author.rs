@@ -121,8 +121,7 @@ impl<'a> Author<'a> {
         };
         let theirs = checkpoint(&theirs)?;
         let before = self.tip.clone();
-        let standing = self.tip.hear(&theirs).map_err(|e| self.forked(&e))?;
-        if let Standing::Ahead { .. } = standing {
+        if let Standing::Ahead { .. } = self.tip.hear(&theirs).map_err(|e| self.forked(&e))? {
             let mut entries: Vec<Hex> = held.entries;
             while self.tip.size() + (entries.len() as u64) < theirs.size {
                 let from = self.tip.size() + entries.len() as u64;
@@ -133,9 +132,8 @@ impl<'a> Author<'a> {
                 entries.extend(more.entries);
             }
             let entries = entries.iter().map(|entry| &entry.0);
-            self.tip
-                .extend(&theirs, entries)
-                .map_err(|e| self.forked(&e))?;
+            let extended = self.tip.extend(&theirs, entries);
+            extended.map_err(|e| self.forked(&e))?;
         }
         // Usually the node has nothing new, and what is on disk stays.
         match self.tip == before {
