@@ -1,12 +1,14 @@
 //! What can be typed: the global flags and the verbs.
 //!
 //! To add a verb: its arguments in `args/VERB.rs`, what it does in `commands/VERB.rs`, a variant of
-//! [`Verb`] here, an arm in `commands::run`, and its name in one line of [`groups::GROUPS`]. Then the
-//! tests ask for its transcript (`tests/cmd/VERB.md`), its JSON (`tests/schemas/`) and an error case.
+//! [`Verb`] here, an arm in `commands::run`, its name in one line of [`groups::GROUPS`], lines of it
+//! in [`examples::EXAMPLES`]. Then the tests ask for its transcript (`tests/cmd/VERB.md`), its JSON
+//! (`tests/schemas/`) and an error case.
 //! A verb is absent until it works.
 
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod examples;
 pub(crate) mod get;
 pub(crate) mod groups;
 pub(crate) mod help;
@@ -146,7 +148,7 @@ pub(crate) enum Source {
 
 /// The command as clap knows it, with our help in place of its list of subcommands.
 pub(crate) fn command() -> clap::Command {
-    let command = Cli::command();
+    let command = examples::on_every_page(Cli::command());
     let overview = groups::overview(&command);
     // The overview stands where clap would list the verbs, which it cannot group.
     command

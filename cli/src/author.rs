@@ -3,7 +3,10 @@
 //! Signing happens here, never in the node; the node is given what a peer would give it. The tip,
 //! durable before anything is sent, is what keeps a key from forking its own log after a crash.
 
+use std::fs::{File, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use skep_proto::control::{Hex, Log, Request, Response};
 use skep_proto::id::RepoId;
@@ -14,7 +17,16 @@ use skep_proto::log::tip::{Standing, TIP_BYTES_MAX, Tip};
 
 use crate::client::{Client, unexpected};
 use crate::error::{CliError, Exit, Hint, Result, quoted};
-use crate::home::{Home, read_bytes, replace};
+use crate::home::{Home, read_if_there, replace};
+use crate::ui::Ui;
+
+/// How long another command that signs with the same key is waited for: it signs at once, and
+/// gives its node a few kilobytes.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+const LOCK_RETRY: Duration = Duration::from_millis(50);
+
+/// How long a peer is waited for that confirms the registrar's log, in seconds.
+const CONFIRM_S: u64 = 5;
 
 /// A key that can say something in a repository.
 pub(crate) struct Author<'a> {
@@ -22,6 +34,8 @@ pub(crate) struct Author<'a> {
     repo: RepoId,
     signing: &'a SigningKey,
     tip: Tip,
+    /// Of the tip: who read it before another process wrote it would sign a second history.
+    _lock: File,
 }
 
 impl<'a> Author<'a> {
@@ -33,12 +47,14 @@ impl<'a> Author<'a> {
         signing: &'a SigningKey,
         client: &mut Client,
     ) -> Result<Self> {
+        let lock = lock_tip(home, &repo, &signing.key()).await?;
         let tip = read_tip(home, &repo, &signing.key())?;
         let mut author = Self {
             home,
             repo,
             signing,
             tip,
+            _lock: lock,
         };
         author.catch_up(client).await?;
         author.send_pending(client).await?;
@@ -62,6 +78,40 @@ impl<'a> Author<'a> {
         self.write_tip()?;
         self.send_pending(client).await?;
         Ok(self.tip.size())
+    }
+
+    /// Of a registrar's log: comes back once a peer is seen to hold what is here. There is one writer
+    /// of that log, and its home may be an old copy: what it signed on top of it would be a fork.
+    pub(crate) async fn confirmed(&mut self, ui: &Ui, client: &mut Client) -> Result<()> {
+        let held = self.log(client, self.tip.size()).await?;
+        if held.confirmed {
+            return Ok(());
+        }
+        if !held.ever_confirmed {
+            if self.tip.size() > 0 {
+                ui.say_detail("no peer has ever had the registrar's log: signing alone");
+            }
+            return Ok(());
+        }
+        let mut asking = ui.progress("asking a peer for the registrar's log", None);
+        let request = Request::AwaitSync {
+            repo: self.repo,
+            wait_s: CONFIRM_S,
+        };
+        match asking.during(client.ask(request)).await {
+            Ok(_) => {}
+            Err(error) if error.exit == Exit::Unreachable => {}
+            Err(error) => return Err(error),
+        }
+        drop(asking);
+        self.catch_up(client).await?;
+        if self.log(client, self.tip.size()).await?.confirmed {
+            return Ok(());
+        }
+        let message = "no peer has confirmed the registrar's log: this might be an old copy of it";
+        let hint = "start `skep node run` beside a node that follows the repository; or, if nobody \
+                    else ever signs with the registrar's key, say --alone";
+        Err(CliError::new(Exit::Unreachable, message, Hint::new(hint)))
     }
 
     async fn catch_up(&mut self, client: &mut Client) -> Result<()> {
@@ -153,9 +203,40 @@ impl<'a> Author<'a> {
     }
 }
 
+/// One command at a time signs with a key in a repository. The lock goes with the process, however
+/// that ends.
+async fn lock_tip(home: &Home, repo: &RepoId, key: &Key) -> Result<File> {
+    let path = home
+        .keys_dir()
+        .join("tips")
+        .join(format!("{repo}.{key}.lock"));
+    if let Some(dir) = path.parent() {
+        home.create_dir(dir)?;
+    }
+    let failed = |e| CliError::io("lock", &path, &e);
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(&path).map_err(failed)?;
+    let deadline = Instant::now() + LOCK_WAIT;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                tokio::time::sleep(LOCK_RETRY).await;
+            }
+            Err(TryLockError::WouldBlock) => {
+                let message = format!("another command signs with {}", key.fingerprint());
+                let hint = Hint::new("wait until it is done, then type the same again");
+                return Err(CliError::new(Exit::Failed, message, hint));
+            }
+        }
+    }
+}
+
 fn read_tip(home: &Home, repo: &RepoId, key: &Key) -> Result<Tip> {
     let path = tip_file(home, repo, key);
-    let Some(bytes) = read_bytes(&path, TIP_BYTES_MAX as u64)? else {
+    let Some(bytes) = read_if_there(&path, TIP_BYTES_MAX as u64)? else {
         return Ok(Tip::new(*repo, *key));
     };
     Tip::from_bytes(&bytes, repo, key).map_err(|e| {

@@ -5,8 +5,9 @@
 //! second command started meanwhile talks to it.
 
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::Path;
-use std::time::Duration;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use skep_node::config::Config;
 use skep_node::control::{self, Connection};
@@ -14,6 +15,7 @@ use skep_node::net;
 use skep_node::run::{self, Running};
 use skep_node::store::{self, Faults};
 use skep_proto::control::{Hello, Refusal, Refused, Request, Response, VERSION};
+use skep_proto::key::SigningKey;
 
 use crate::commands::Session;
 use crate::error::{CliError, Exit, Hint, Result, quoted};
@@ -30,44 +32,67 @@ const LOCK_RETRY: Duration = Duration::from_millis(100);
 pub(crate) struct Client {
     connection: Option<Connection>,
     own: Option<Running>,
-}
-
-/// How an in-process node is started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Own {
-    /// It dials, and listens nowhere.
-    Dials,
-    /// `--offline`: it does neither.
-    Offline,
+    /// The folder of a node that leaves nothing; it goes after the node.
+    _scratch: Option<Scratch>,
 }
 
 impl Client {
     /// Talks to the node that runs, or runs one.
     pub(crate) async fn connect(session: &Session<'_>) -> Result<Self> {
-        let own = if session.global.offline {
-            Own::Offline
-        } else {
-            Own::Dials
-        };
-        let deadline = std::time::Instant::now() + LOCK_WAIT;
+        Self::connect_with(session.global.offline, session).await
+    }
+
+    /// [`Client::connect`], without a network if the node is ours.
+    pub(crate) async fn connect_offline(session: &Session<'_>) -> Result<Self> {
+        Self::connect_with(true, session).await
+    }
+
+    async fn connect_with(offline: bool, session: &Session<'_>) -> Result<Self> {
+        let mut waiting = None;
+        let deadline = Instant::now() + LOCK_WAIT;
         loop {
             if let Some(client) = Self::running(session).await? {
                 return Ok(client);
             }
-            match start(session, own_config(session, own)?).await {
-                Ok(running) => return Self::of_own(running, session).await,
-                Err(run::Error::Store { source, path })
-                    if matches!(source, store::Error::Locked { .. }) =>
-                {
-                    if std::time::Instant::now() >= deadline {
-                        let error = run::Error::Store { source, path };
-                        return Err(start_failed(&error));
-                    }
-                    tokio::time::sleep(LOCK_RETRY).await;
+            let error = match start(session, own_config(offline, session)?).await {
+                Ok(running) => {
+                    return Self::of_own(running, session.home.socket(), None).await;
                 }
-                Err(error) => return Err(start_failed(&error)),
+                Err(error) => error,
+            };
+            let Some(holder) = holder(&error) else {
+                return Err(start_failed(&error));
+            };
+            if Instant::now() >= deadline {
+                return Err(start_failed(&error));
             }
+            let what = format!("waiting for {holder}, which uses the store");
+            waiting
+                .get_or_insert_with(|| session.ui.progress(&what, None))
+                .during(tokio::time::sleep(LOCK_RETRY))
+                .await;
         }
+    }
+
+    /// [`Client::connect`] for a command that only looks: where nothing is stored yet, nothing is
+    /// made in the home either.
+    pub(crate) async fn looking(session: &Session<'_>) -> Result<Self> {
+        if session.home.store_dir().exists() {
+            return Self::connect(session).await;
+        }
+        if let Some(client) = Self::running(session).await? {
+            return Ok(client);
+        }
+        let scratch = Scratch::make(session)?;
+        let settings = config::Config::read(&session.home, session.env)?;
+        let key = SigningKey::from_seed(&rand::random());
+        let socket = scratch.0.join("skep.sock");
+        let config = Config {
+            store: scratch.0.join("store"),
+            ..alone(node_config_with(key, socket.clone(), session, &settings)?)
+        };
+        let running = run::start(config).await.map_err(|e| start_failed(&e))?;
+        Self::of_own(running, &socket, Some(scratch)).await
     }
 
     /// Talks to the node that runs; none if none does.
@@ -80,28 +105,32 @@ impl Client {
                 let hint = Hint::new("skep node run");
                 CliError::new(Exit::Unreachable, message, hint).because(&e)
             })?;
-            return Self::greet(connection, None).await.map(Some);
+            return Self::greet(connection, None, None).await.map(Some);
         }
         for path in [session.home.socket(), Path::new(SERVICE_SOCKET)] {
             // A socket file that nobody answers is left over from a node that was killed.
             if let Ok(connection) = Connection::connect(path) {
-                return Self::greet(connection, None).await.map(Some);
+                return Self::greet(connection, None, None).await.map(Some);
             }
         }
         Ok(None)
     }
 
-    async fn of_own(running: Running, session: &Session<'_>) -> Result<Self> {
-        let path = session.home.socket();
-        let connection = Connection::connect(path)
-            .map_err(|e| CliError::io("reach our own node at", path, &e))?;
-        Self::greet(connection, Some(running)).await
+    async fn of_own(running: Running, socket: &Path, scratch: Option<Scratch>) -> Result<Self> {
+        let connection = Connection::connect(socket)
+            .map_err(|e| CliError::io("reach our own node at", socket, &e))?;
+        Self::greet(connection, Some(running), scratch).await
     }
 
-    async fn greet(connection: Connection, own: Option<Running>) -> Result<Self> {
+    async fn greet(
+        connection: Connection,
+        own: Option<Running>,
+        scratch: Option<Scratch>,
+    ) -> Result<Self> {
         let mut client = Self {
             connection: Some(connection),
             own,
+            _scratch: scratch,
         };
         let ours = Hello {
             version: VERSION,
@@ -242,23 +271,68 @@ pub(crate) async fn start(
     run::start(config).await
 }
 
-/// Configuration of a node that lives as long as a command.
-fn own_config(session: &Session<'_>, own: Own) -> Result<Config> {
-    let settings = config::Config::read(&session.home, session.env)?;
-    let mut config = node_config(session, &settings)?;
-    config.listen = Vec::new();
-    config.gateway = None;
-    if own == Own::Offline {
-        config.mdns = false;
-        config.peers = Vec::new();
-        config.dial = false;
+/// A folder in the temporary directory, ours alone, that goes away.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn make(session: &Session<'_>) -> Result<Self> {
+        let temporary = session.env.temporary_dir.clone();
+        let temporary = temporary.unwrap_or_else(|| PathBuf::from("/tmp"));
+        let dir = temporary.join(format!("skep-{:016x}", rand::random::<u64>()));
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&dir)
+            .map_err(|e| CliError::io("make the folder", &dir, &e))?;
+        Ok(Self(dir))
     }
-    Ok(config)
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What stays of it is in the temporary directory, and empty of anything that is needed.
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+/// Configuration of a node that lives as long as a command: it dials, and listens nowhere.
+fn own_config(offline: bool, session: &Session<'_>) -> Result<Config> {
+    let settings = config::Config::read(&session.home, session.env)?;
+    let config = node_config(session, &settings)?;
+    if offline {
+        return Ok(alone(config));
+    }
+    Ok(Config {
+        listen: Vec::new(),
+        gateway: None,
+        ..config
+    })
+}
+
+/// The same node without any network.
+fn alone(config: Config) -> Config {
+    Config {
+        listen: Vec::new(),
+        gateway: None,
+        mdns: false,
+        peers: Vec::new(),
+        dial: false,
+        ..config
+    }
 }
 
 /// Configuration of `node run`.
 pub(crate) fn node_config(session: &Session<'_>, settings: &config::Config) -> Result<Config> {
     let key = Keys::of(&session.home).node_key()?;
+    let socket = session.home.create_socket_dir()?;
+    node_config_with(key, socket, session, settings)
+}
+
+fn node_config_with(
+    key: SigningKey,
+    socket: PathBuf,
+    session: &Session<'_>,
+    settings: &config::Config,
+) -> Result<Config> {
     let home = &session.home;
     let mut peers = Vec::new();
     for peer in &settings.peers.value {
@@ -285,14 +359,18 @@ pub(crate) fn node_config(session: &Session<'_>, settings: &config::Config) -> R
         key,
         repos: home.repos_dir(),
         store: home.store_dir(),
-        socket: home.create_socket_dir()?,
+        socket,
         listen: settings.listen.value.clone(),
         public_addresses: settings.addresses.value.clone(),
         peers,
         dial: true,
         mdns: settings.mdns.value,
         gossip: settings.gossip.value,
-        gateway: settings.gateway.value,
+        gateway: settings
+            .gateways
+            .value
+            .first()
+            .map(|gateway| gateway.listen),
         seed: rand::random(),
         version: env!("CARGO_PKG_VERSION"),
         faults: faults.unwrap_or_default(),
@@ -305,7 +383,9 @@ pub(crate) fn start_failed(error: &run::Error) -> CliError {
         run::Error::Store {
             source: store::Error::Locked { .. },
             ..
-        } => Hint::new("wait until that process is done, or stop it; another home: --home DIR"),
+        } => Hint::new(
+            "skep node status says what it does, skep node stop ends it; another home: --home DIR",
+        ),
         run::Error::Store {
             source: store::Error::Newer { .. },
             ..
@@ -313,21 +393,43 @@ pub(crate) fn start_failed(error: &run::Error) -> CliError {
         run::Error::Store { path, .. } => {
             Hint::new(format!("ls -ld {}; df -h {}", quoted(path), quoted(path)))
         }
-        run::Error::Net(net::Error::PortInUse { .. }) => Hint::new(
-            "another port: set `listen` in config.toml, for example listen = [\"0.0.0.0:7702\"]",
-        ),
+        run::Error::Net(net::Error::PortInUse { .. }) => {
+            Hint::new("another port, in config.toml: listen = 7702")
+        }
         run::Error::Net(_) => Hint::new("skep doctor --config"),
-        run::Error::Gateway { .. } => Hint::new(
-            "another port: set `gateway` in config.toml, for example gateway = \"127.0.0.1:7710\"",
-        ),
+        run::Error::Gateway { .. } => {
+            Hint::new("another port, in config.toml: gateway = [{ listen = \"127.0.0.1:7710\" }]")
+        }
         run::Error::Socket { path, .. } => Hint::new(format!("ls -ld {}", quoted(path))),
         run::Error::Repos(_) => Hint::new("correct the file, or move it away"),
     };
+    if let Some(holder) = holder(error) {
+        let message = format!("the store is in use by {holder}");
+        return CliError::new(Exit::Failed, message, hint);
+    }
     let failed = CliError::new(Exit::Failed, error.to_string(), hint);
     match std::error::Error::source(error) {
         Some(cause) => failed.because(cause),
         None => failed,
     }
+}
+
+/// The process that has the store, if that is why a node could not be started.
+fn holder(error: &run::Error) -> Option<String> {
+    let run::Error::Store {
+        source: store::Error::Locked { pid, .. },
+        ..
+    } = error
+    else {
+        return None;
+    };
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let line = String::from_utf8_lossy(&line).replace('\0', " ");
+    let line = line.trim_end();
+    Some(match line.is_empty() {
+        true => format!("process {pid}"),
+        false => format!("process {pid} (`{line}`)"),
+    })
 }
 
 /// `/…/p2p/PEER`, as the file of a repository names a node.

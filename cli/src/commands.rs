@@ -12,6 +12,7 @@ pub(crate) mod info;
 pub(crate) mod key;
 pub(crate) mod new;
 pub(crate) mod node;
+mod parse;
 pub(crate) mod publish;
 pub(crate) mod repo;
 pub(crate) mod trust;

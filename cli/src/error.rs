@@ -182,3 +182,9 @@ pub(crate) fn quoted(path: &std::path::Path) -> String {
         format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
+
+/// Something of ours that did not work, with its cause.
+pub(crate) fn could_not(doing: &str, error: &(dyn std::error::Error + 'static)) -> CliError {
+    let hint = Hint::none("the cause names everything we know");
+    CliError::new(Exit::Failed, format!("could not {doing}"), hint).because(error)
+}

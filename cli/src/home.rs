@@ -169,71 +169,45 @@ pub(crate) fn refuse_open(what: &str, path: &Path, mode: u32, bits: u32) -> Resu
 
 /// Reads a file that people write, of at most `max` bytes.
 pub(crate) fn read_text(path: &Path, max: u64) -> Result<String> {
+    String::from_utf8(read_bytes(path, max)?)
+        .map_err(|e| other_file(path, "is not text".to_owned()).because(&e.utf8_error()))
+}
+
+/// Reads a file of at most `max` bytes; none if there is no such file.
+pub(crate) fn read_if_there(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
+    match read_bytes(path, max) {
+        Err(e) if e.exit == Exit::NotFound => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// Reads a file of at most `max` bytes.
+pub(crate) fn read_bytes(path: &Path, max: u64) -> Result<Vec<u8>> {
     use std::io::Read as _;
     let failed = |e| CliError::io("read", path, &e);
     let file = fs::File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();
     file.take(max + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > max {
-        return Err(CliError::usage(
-            format!("`{}` is longer than {max} bytes", path.display()),
-            Hint::none("it is not the kind of file that was asked for"),
-        ));
+        return Err(other_file(path, format!("is longer than {max} bytes")));
     }
-    String::from_utf8(bytes).map_err(|e| {
-        CliError::usage(
-            format!("`{}` is not text", path.display()),
-            Hint::none("it is not the kind of file that was asked for"),
-        )
-        .because(&e)
-    })
+    Ok(bytes)
 }
 
-/// Reads a file of at most `max` bytes; none if there is no such file.
-pub(crate) fn read_bytes(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
-    use std::io::Read as _;
-    let failed = |e| CliError::io("read", path, &e);
-    let file = match fs::File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(failed(e)),
-    };
-    let mut bytes = Vec::new();
-    file.take(max + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > max {
-        return Err(CliError::new(
-            Exit::Failed,
-            format!("`{}` is longer than {max} bytes", path.display()),
-            Hint::none("no version of ours writes such a file"),
-        ));
-    }
-    Ok(Some(bytes))
+fn other_file(path: &Path, why: String) -> CliError {
+    CliError::usage(
+        format!("`{}` {why}", path.display()),
+        Hint::none("it is not the kind of file that was asked for"),
+    )
 }
 
 /// Writes a file in the place of one that may be there; it is the old one or the new one, whole,
 /// at every moment, and on the disk when this returns.
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let failed = |e| CliError::io("write", path, &e);
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = dir.join(format!(".{name}.{}.new", std::process::id()));
-    let written = (|| {
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(mode)
-            .open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        fs::File::open(dir)?.sync_all()
-    })();
-    if written.is_err() {
-        // A left-over that cannot be removed is overwritten by the next try of this process' name.
-        drop(fs::remove_file(&temporary));
-    }
-    written.map_err(failed)
+    let temporary = Temporary::write(path, bytes, mode).map_err(failed)?;
+    fs::rename(&temporary.path, path).map_err(failed)?;
+    sync_folder_of(path).map_err(failed)
 }
 
 /// Writes a new file that appears whole or not at all, on the disk when this returns.
@@ -241,29 +215,56 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
 /// Gives `false`, and changes nothing, if there is a file of that name.
 pub(crate) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<bool> {
     let failed = |e| CliError::io("write", path, &e);
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = dir.join(format!(".{name}.{}.new", std::process::id()));
-    let written = (|| {
+    let temporary = Temporary::write(path, bytes, mode).map_err(failed)?;
+    // A link, and not a rename: it never replaces a file that is there.
+    match fs::hard_link(&temporary.path, path) {
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Ok(false),
+        linked => linked.map_err(failed)?,
+    }
+    drop(temporary);
+    sync_folder_of(path).map_err(failed)?;
+    Ok(true)
+}
+
+/// What a file will hold, on the disk beside it under another name; gone when this is dropped.
+struct Temporary {
+    path: PathBuf,
+}
+
+impl Temporary {
+    fn write(beside: &Path, bytes: &[u8], mode: u32) -> std::io::Result<Self> {
+        let name = beside.file_name().unwrap_or_default().to_string_lossy();
+        let name = format!(".{name}.{}.new", std::process::id());
+        let temporary = Self {
+            path: folder_of(beside).join(name),
+        };
+        // One that was left by a process of our number may have another mode.
+        drop(fs::remove_file(&temporary.path));
         let mut file = fs::OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(mode)
-            .open(&temporary)?;
+            .open(&temporary.path)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        // A link, and not a rename: it never replaces a file that is there.
-        fs::hard_link(&temporary, path)
-    })();
-    let removed = fs::remove_file(&temporary);
-    match written {
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && path.exists() => Ok(false),
-        Err(e) => Err(failed(e)),
-        Ok(()) => {
-            removed.map_err(failed)?;
-            let dir = fs::File::open(dir).map_err(failed)?;
-            dir.sync_all().map_err(failed)?;
-            Ok(true)
-        }
+        Ok(temporary)
     }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // It was renamed, or cannot be removed: the next process of our number does.
+        drop(fs::remove_file(&self.path));
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn sync_folder_of(path: &Path) -> std::io::Result<()> {
+    fs::File::open(folder_of(path))?.sync_all()
 }

@@ -30,7 +30,10 @@ fn main() -> ExitCode {
             set_colour(cli.global.color);
             let ui = Arc::new(Ui::new(manners(&cli)));
             match run(&cli, &matches, &ui) {
-                Ok(()) => Exit::Done.into(),
+                Ok(()) => {
+                    ui.say_next();
+                    Exit::Done.into()
+                }
                 Err(e) if e.exit == Exit::Done => Exit::Done.into(),
                 Err(e) => {
                     ui.error(&e);
@@ -67,7 +70,7 @@ fn run(cli: &Cli, matches: &ArgMatches, ui: &Arc<Ui>) -> error::Result<()> {
         let watch = tokio::spawn(watch(ctrl_c, tell, Arc::clone(ui)));
         let result = tokio::select! {
             result = commands::run(cli, matches, &env, ui) => result,
-            Ok(()) = interrupted => Err(CliError::interrupted()),
+            Ok(()) = interrupted => Err(ui.interrupted()),
         };
         watch.abort();
         result
@@ -88,7 +91,7 @@ async fn watch(mut ctrl_c: Signal, tell: oneshot::Sender<()>, ui: Arc<Ui>) {
         () = tokio::time::sleep(GRACE) => {}
         _ = ctrl_c.recv() => {}
     }
-    ui.error(&CliError::interrupted());
+    ui.error(&ui.interrupted());
     std::process::exit(Exit::Interrupted as i32);
 }
 

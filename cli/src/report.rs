@@ -61,7 +61,8 @@ pub(crate) struct Table {
 /// A value: the data, from which each format takes the spelling it needs.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value {
-    /// `-` on a terminal ([`Table::none`]), nothing on a pipe, null.
+    /// On a terminal `-` in a table ([`Table::none`]), and no line among facts; nothing on a pipe;
+    /// null.
     None,
     Text(String),
     Bool(bool),
@@ -172,6 +173,18 @@ impl Mark {
             Self::Skip => "skip",
             Self::Warn => "warn",
             Self::Fail => "fail",
+        }
+    }
+}
+
+impl Value {
+    /// Whether there is nothing to see: a person is not shown a label for it.
+    pub(crate) fn is_nothing(&self) -> bool {
+        match self {
+            Self::None => true,
+            Self::Text(text) => text.is_empty(),
+            Self::List(values) => values.is_empty(),
+            _ => false,
         }
     }
 }

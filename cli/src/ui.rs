@@ -9,6 +9,7 @@ mod progress;
 pub(crate) mod tests;
 
 use std::io::{BufRead as _, ErrorKind, IsTerminal as _, Write};
+use std::sync::Mutex;
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
@@ -38,6 +39,10 @@ pub(crate) struct Manners {
 /// Where a command talks to its person.
 pub(crate) struct Ui {
     manners: Manners,
+    /// What Ctrl-C would interrupt now, if there is more to say than that.
+    interruptible: Mutex<Option<(String, Hint)>>,
+    /// The command that is suggested at the end.
+    next: Mutex<Option<String>>,
 }
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -62,7 +67,11 @@ impl Manners {
 
 impl Ui {
     pub(crate) fn new(manners: Manners) -> Self {
-        Self { manners }
+        Self {
+            manners,
+            interruptible: Mutex::new(None),
+            next: Mutex::new(None),
+        }
     }
 
     /// Prints a result on stdout, in the form its reader needs.
@@ -110,10 +119,21 @@ impl Ui {
         }
     }
 
-    /// Suggests the next command: once, dimmed, and only to a person.
-    pub(crate) fn next(&self, command: &str) {
-        if self.manners.stderr_is_terminal && self.manners.verbosity >= 0 {
-            let command = cell(command);
+    /// Suggests the next command, below everything that a command prints.
+    pub(crate) fn next(&self, command: impl Into<String>) {
+        if let Ok(mut next) = self.next.lock() {
+            *next = Some(command.into());
+        }
+    }
+
+    /// Says what was suggested: once, dimmed, and only to a person.
+    pub(crate) fn say_next(&self) {
+        let next = self.next.lock().ok().and_then(|mut next| next.take());
+        if let Some(command) = next
+            && self.manners.stderr_is_terminal
+            && self.manners.verbosity >= 0
+        {
+            let command = cell(&command);
             self.talk(&format!("{DIMMED}next: {command}{DIMMED:#}"));
         }
     }
@@ -124,6 +144,22 @@ impl Ui {
             self.talk(error_document(error).trim_end());
         } else {
             self.talk(error_text(error).trim_end());
+        }
+    }
+
+    /// What a person who types Ctrl-C from now on is told: what is kept, and how to go on.
+    pub(crate) fn if_interrupted(&self, message: String, hint: Hint) {
+        if let Ok(mut interruptible) = self.interruptible.lock() {
+            *interruptible = Some((message, hint));
+        }
+    }
+
+    /// Ctrl-C, with what was being done.
+    pub(crate) fn interrupted(&self) -> CliError {
+        let said = self.interruptible.lock().ok().and_then(|said| said.clone());
+        match said {
+            Some((message, hint)) => CliError::new(Exit::Interrupted, message, hint),
+            None => CliError::interrupted(),
         }
     }
 

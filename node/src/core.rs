@@ -30,7 +30,10 @@ pub use input::{
     Command, FetchEnd, GossipId, Held, Holding, HoldingReason, Input, RequestId, SessionId,
 };
 pub use queues::Queue;
-pub use repository::{Basis, CutProof, Restored, RestoredLog, pin_from_bytes};
+pub use repository::{
+    Basis, CutProof, Restored, RestoredLog, Restriction, RestrictionKey, RestrictionKind,
+    pin_from_bytes, restriction_key,
+};
 
 use crate::snapshot::Snapshot;
 use repository::Repository;
@@ -41,6 +44,8 @@ use session::Session;
 const ANTI_ENTROPY_MS: u64 = 60_000;
 /// How long `AwaitSync` waits for a peer.
 const AWAIT_SYNC_MS: u64 = 15_000;
+/// How long `AwaitSync` waits for another peer once one has said something false.
+const ANOTHER_PEER_MS: u64 = 5_000;
 
 /// Milliseconds since a moment that only the driver knows; monotonic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -67,6 +72,8 @@ pub struct Core {
     exchange: exchange::Exchange,
     peers: peers::Peers,
     awaiting_sync: Vec<(RequestId, RepoId, Time)>,
+    /// Of the repositories in `awaiting_sync`: the last peer that said something false, and what.
+    lied: BTreeMap<RepoId, (NodeId, String)>,
     /// Topics of gossip that are subscribed to.
     topics: BTreeSet<[u8; 32]>,
     read_only: Option<String>,
@@ -92,6 +99,7 @@ impl Core {
             exchange: exchange::Exchange::default(),
             peers: peers::Peers::default(),
             awaiting_sync: Vec::new(),
+            lied: BTreeMap::new(),
             topics: BTreeSet::new(),
             read_only: None,
             next_round: Time(ANTI_ENTROPY_MS),
@@ -103,16 +111,15 @@ impl Core {
         core
     }
 
-    /// Goes back to what the store holds, after a write that failed: everything else that was
-    /// decided since is forgotten, but for whom to dial.
-    pub fn rebuild(&mut self, restored: Vec<Restored>) {
-        let restored = Self::new(self.me, [0; 32], restored);
-        let before = std::mem::replace(self, restored);
-        self.now = before.now;
-        self.dice = before.dice;
-        self.peers = before.peers;
-        self.topics = before.topics;
-        self.next_round = before.next_round;
+    /// Begins again with what the store holds now, after a failed write. Sessions are gone; whom it
+    /// knew to dial it dials at once, for nobody would tell it again.
+    pub fn restart(&mut self, seed: [u8; 32], restored: Vec<Restored>) {
+        let mut peers = std::mem::take(&mut self.peers);
+        peers.dial_soon();
+        *self = Self {
+            peers,
+            ..Self::new(self.me, seed, restored)
+        };
     }
 
     /// The only entrance.
@@ -254,7 +261,9 @@ impl Core {
                 repo,
                 manifest,
                 holding,
-            } => self.with_repo(id, repo, |repo| repo.hold(manifest, holding)),
+            } => self.with_repo(id, repo, |repo| {
+                repo.hold(manifest, holding).into_iter().collect()
+            }),
             Command::Admit {
                 repo,
                 name,
@@ -274,7 +283,7 @@ impl Core {
         &mut self,
         id: RequestId,
         repo: RepoId,
-        change: impl FnOnce(&mut Repository) -> Option<crate::store::Change>,
+        change: impl FnOnce(&mut Repository) -> Vec<crate::store::Change>,
     ) {
         let Some(repo) = self.repos.get_mut(&repo) else {
             return self.reply(
@@ -282,9 +291,8 @@ impl Core {
                 Reply::Refused("this node does not follow the repository".into()),
             );
         };
-        if let Some(change) = change(repo) {
-            self.out.push(Effect::Persist(change));
-        }
+        let changes = change(repo);
+        self.out.extend(changes.into_iter().map(Effect::Persist));
         self.unseen = true;
         self.reply(id, Reply::Done);
     }
@@ -349,15 +357,39 @@ impl Core {
         self.tell(Event::ReadOnly { why });
     }
 
+    /// Whoever waits for a repository that this peer shares hears of it, unless another peer is
+    /// found that says the truth.
+    fn remember_lie(&mut self, peer: NodeId, what: &str) {
+        let of_peer = self.sessions.values().filter(|s| s.peer == peer);
+        let shared: BTreeSet<RepoId> = of_peer.flat_map(|s| &s.shared).copied().collect();
+        let soon = self.now.after(ANOTHER_PEER_MS);
+        for (_, repo, deadline) in &mut self.awaiting_sync {
+            if shared.contains(repo) {
+                *deadline = soon.min(*deadline);
+                self.lied.insert(*repo, (peer, what.to_owned()));
+            }
+        }
+    }
+
     fn woken(&mut self) {
         self.overdue();
         let (due, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.awaiting_sync)
             .into_iter()
             .partition(|(.., deadline)| *deadline <= self.now);
         self.awaiting_sync = waiting;
-        for (id, ..) in due {
-            self.reply(id, Reply::TimedOut);
+        for (id, repo, _) in due {
+            let reply = match self.lied.get(&repo) {
+                Some((peer, what)) => Reply::Lied {
+                    peer: *peer,
+                    what: what.clone(),
+                },
+                None => Reply::TimedOut,
+            };
+            self.reply(id, reply);
         }
+        let awaited = &self.awaiting_sync;
+        self.lied
+            .retain(|repo, _| awaited.iter().any(|(_, awaited, _)| awaited == repo));
         if self.now >= self.next_round {
             self.next_round = self.now.after(ANTI_ENTROPY_MS);
             self.anti_entropy();

@@ -23,6 +23,9 @@ use crate::store::Store;
 const INPUTS_MAX: usize = 256;
 /// How long a node stays read-only after a write failed, before it tries again.
 const READ_ONLY_FOR: Duration = Duration::from_secs(10);
+/// With less than this free, in bytes, it does not try: a small log would fit, and what it leads to
+/// would not.
+const ROOM_BYTES: u64 = 1 << 20;
 
 /// What others hold of a running driver.
 #[derive(Clone)]
@@ -222,27 +225,9 @@ impl Driver {
             if let Err(why) = self.perform(effect).await {
                 tracing::error!(%why, "the store failed: this node is read-only for now");
                 self.drop_rest(effects, &why);
-                return self.write_failed(why).await;
-            }
-        }
-    }
-
-    /// After a failed write the core is ahead of the disk: whatever it would say or show next could
-    /// be gone after a restart. So it goes back to what the store holds at once, and takes nothing
-    /// new for a while.
-    async fn write_failed(&mut self, why: String) {
-        let restored = self.rebuild(&format!("nothing was kept: {why}")).await;
-        self.recover_at = Some(Instant::now() + READ_ONLY_FOR);
-        let mut effects = self.core.handle(self.now(), Input::PersistFailed { why });
-        // A node that cannot read its store either follows nothing for now.
-        if restored {
-            let repos = self.settings.clone();
-            effects.extend(self.core.handle(self.now(), Input::Configured { repos }));
-        }
-        for effect in effects {
-            if !matches!(effect, Effect::Persist(_)) {
-                let performed = self.perform(effect).await;
-                debug_assert!(performed.is_ok(), "only Persist can fail");
+                self.recover_at = Some(Instant::now() + READ_ONLY_FOR);
+                self.go_back(why).await;
+                return;
             }
         }
     }
@@ -259,10 +244,31 @@ impl Driver {
         }
     }
 
-    /// Tries again, with a core that knows what the store holds and nothing that was left out.
+    /// After a failed write the core is ahead of the disk: peers that believed it would find that
+    /// what the disk gives does not fit. It is built again from the store at once, and takes nothing
+    /// new until [`Self::recover`].
+    async fn go_back(&mut self, why: String) {
+        self.rebuild(&why).await;
+        let repos = self.settings.clone();
+        let mut effects = self.core.handle(self.now(), Input::Configured { repos });
+        // Readers are to see it as it is after the second input.
+        effects.retain(|effect| !matches!(effect, Effect::Show(_)));
+        effects.extend(self.core.handle(self.now(), Input::PersistFailed { why }));
+        for effect in effects {
+            if !matches!(effect, Effect::Persist(_)) {
+                let performed = self.perform(effect).await;
+                debug_assert!(performed.is_ok(), "only Persist can fail");
+            }
+        }
+    }
+
+    /// Takes entries again, if there is room for them.
     async fn recover(&mut self) {
         self.recover_at = None;
-        if self.rebuild("the node recovered from a failed write").await {
+        let store = Arc::clone(&self.store);
+        let space = tokio::task::spawn_blocking(move || store.space()).await;
+        let has_room = matches!(space, Ok(Ok(space)) if space.free >= ROOM_BYTES);
+        if has_room && self.rebuild("the node recovered from a failed write").await {
             let repos = self.settings.clone();
             self.turn(Input::Configured { repos }).await;
         } else {
@@ -270,24 +276,24 @@ impl Driver {
         }
     }
 
-    /// Takes the core back to what the store holds; false if that cannot be read, and it holds
-    /// nothing. Sessions end, and whoever waits for a reply is told why there will be none.
+    /// The core as the store has it, without sessions; false, with the core as it was, if the store
+    /// cannot be read. Whoever waits for a reply is told why.
     async fn rebuild(&mut self, why: &str) -> bool {
         let store = Arc::clone(&self.store);
         let restored =
             tokio::task::spawn_blocking(move || crate::restore::restore(store.as_ref())).await;
+        let Ok(Ok(restored)) = restored else {
+            return false;
+        };
         for open in std::mem::take(&mut self.sessions).into_values() {
             self.net.close(open.net);
         }
+        self.core.restart(self.seed, restored);
         for (_, reply) in std::mem::take(&mut self.replies) {
-            // A receiver that is gone has nobody to tell.
+            // Whoever asked may be gone.
             drop(reply.send(Reply::Refused(why.to_owned())));
         }
-        self.gossip.clear();
-        let restored = restored.ok().and_then(Result::ok);
-        let readable = restored.is_some();
-        self.core.rebuild(restored.unwrap_or_default());
-        readable
+        true
     }
 }
 

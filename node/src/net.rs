@@ -1,8 +1,8 @@
 //! The network: the only place that says libp2p.
 //!
 //! The adapter is dumb. It moves frames and group bytes, keeps the limits that can be kept without
-//! knowing what the bytes mean, and reports; what to say, whom to believe and whom to ban is
-//! decided by the core. No type of libp2p leaves this module.
+//! knowing what the bytes mean, and reports; what to say and whom to believe is decided by the
+//! core. Who breaks those limits or the framing is banned here, for what a message says by the core. No type of libp2p leaves this module.
 //!
 //! One task owns the swarm (`actor`). A *session* is one stream per pair of nodes and has a task
 //! of its own (`session`) that reads as fast as the budget of the peer and the driver allow, never
@@ -128,7 +128,7 @@ pub enum Event {
     RoundTrip { peer: NodeId, micros: u64 },
     /// What was dialed did not become a session.
     DialFailed { peer: NodeId, why: String },
-    /// A peer broke a protocol, and was disconnected.
+    /// A peer broke a protocol, was disconnected, and is refused for a while.
     Misbehaved { peer: NodeId, what: String },
 }
 

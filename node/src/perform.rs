@@ -11,9 +11,9 @@ use skep_proto::id::{NodeId, RepoId};
 use skep_proto::key::Key;
 use skep_proto::sync::wire::{Answer, Message, Refusal};
 
-use crate::core::{self, Effect, Event, FetchEnd, Held, Input, Reply, RequestId, SessionId};
+use crate::core::{self, Effect, Event, FetchEnd, Input, Reply, RequestId, SessionId};
 use crate::driver::{Driver, Handle};
-use crate::fetched;
+use crate::fetched::{self, NotTaken};
 use crate::net::{self, FetchError};
 use crate::store::{self, Change, Store};
 
@@ -166,14 +166,10 @@ impl Driver {
         let store = Arc::clone(&self.store);
         self.beside(async move {
             let held = blocking(move || fetched::begin(store.as_ref(), hash, size_bytes)).await;
-            let held = held.unwrap_or_else(|error| {
-                tracing::error!(error, blob = %hash, "could not look for a blob");
-                Held::Part {
-                    groups: Vec::new(),
-                    list: false,
-                }
-            });
-            Input::BlobBegun { hash, held }
+            match held {
+                Ok(held) => Input::BlobBegun { hash, held },
+                Err(why) => fetched::lost(hash, why),
+            }
         });
     }
 
@@ -192,8 +188,8 @@ impl Driver {
                             handle.tell(Input::ListProven { hash }).await;
                             return Input::BlobBegun { hash, held };
                         }
-                        Ok(Err(why)) => why,
-                        Err(_) => FetchEnd::Failed,
+                        Ok(Err(not_taken)) => return not_taken.into_input(peer, hash),
+                        Err(why) => return fetched::lost(hash, why),
                     }
                 }
             };
@@ -206,11 +202,14 @@ impl Driver {
         let (handle, in_flight) = (self.handle.clone(), self.in_flight.clone());
         self.beside(async move {
             let fetched = net.fetch_groups(peer, repo, hash, first, count).await;
-            let why = match fetched {
-                Err(error) => end_of(&error),
+            let taken = match fetched {
+                Err(error) => Ok(end_of(&error)),
                 Ok(groups) => take_groups(groups, peer, hash, &store, &handle, &in_flight).await,
             };
-            Input::FetchEnded { peer, hash, why }
+            match taken {
+                Ok(why) => Input::FetchEnded { peer, hash, why },
+                Err(not_taken) => not_taken.into_input(peer, hash),
+            }
         });
     }
 
@@ -221,10 +220,7 @@ impl Driver {
             in_flight.remove(&hash);
             match finished {
                 Ok(()) => Input::BlobStored { hash },
-                Err(why) => {
-                    tracing::error!(why, blob = %hash, "could not put a blob in its place");
-                    Input::BlobLost { hash, why }
-                }
+                Err(why) => fetched::lost(hash, why),
             }
         });
     }
@@ -245,19 +241,18 @@ async fn take_groups(
     store: &Arc<dyn Store>,
     handle: &Handle,
     in_flight: &InFlight,
-) -> FetchEnd {
+) -> Result<FetchEnd, NotTaken> {
     while let Some(next) = groups.next().await {
         let group = match next {
             Ok(group) => group,
-            Err(error) => return end_of(&error),
+            Err(error) => return Ok(end_of(&error)),
         };
         let store = Arc::clone(store);
         let written =
             tokio::task::spawn_blocking(move || fetched::group(store.as_ref(), hash, &group));
         let (group, size_bytes) = match written.await {
-            Ok(Ok(written)) => written,
-            Ok(Err(why)) => return why,
-            Err(_) => return FetchEnd::Failed,
+            Ok(written) => written?,
+            Err(failed) => return Err(NotTaken::Lost(failed.to_string())),
         };
         in_flight.add(hash, size_bytes);
         let stored = Input::GroupStored {
@@ -267,10 +262,10 @@ async fn take_groups(
             size_bytes,
         };
         if !handle.tell(stored).await {
-            return FetchEnd::Failed;
+            return Ok(FetchEnd::Failed);
         }
     }
-    FetchEnd::Done
+    Ok(FetchEnd::Done)
 }
 
 /// Disk work, with its error in words.

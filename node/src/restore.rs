@@ -6,7 +6,9 @@ use skep_proto::hash::Sha256;
 use skep_proto::id::RepoId;
 use skep_proto::key::Key;
 
-use crate::core::{Basis, CutProof, Holding, Restored, RestoredLog, pin_from_bytes};
+use crate::core::{
+    Basis, CutProof, Holding, Restored, RestoredLog, Restriction, pin_from_bytes, restriction_key,
+};
 use crate::store::{Error, FactKind, Loaded, Store};
 
 /// Everything that the store has, repository by repository.
@@ -86,13 +88,19 @@ fn take_fact(restored: &mut Restored, kind: FactKind, key: &str, value: &[u8]) {
             }
         }
         FactKind::Followed => restored.followed = pin_from_bytes(value),
+        FactKind::Confirmed => restored.confirmed.extend(key.parse::<Key>()),
         FactKind::Shown => restored.shown = Basis::from_bytes(value).ok(),
         FactKind::CutProof => {
             if let Ok(cut) = CutProof::from_bytes(value) {
                 restored.cuts.insert(cut.mark.key, cut);
             }
         }
-        // Nothing writes it yet.
-        FactKind::Restriction => {}
+        FactKind::Restriction => {
+            if let (Some(key), Ok(restriction)) =
+                (restriction_key(key), Restriction::from_bytes(value))
+            {
+                restored.restrictions.insert(key, restriction);
+            }
+        }
     }
 }

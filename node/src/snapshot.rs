@@ -22,7 +22,7 @@ use skep_proto::trust::file::{RepoFile, Rule};
 pub(crate) use report::{facts, release_line};
 pub use resolve::{NotFound, Resolved};
 
-use crate::core::Holding;
+use crate::core::{Holding, Restriction, RestrictionKey, RestrictionKind};
 
 /// Everything that is read of a node.
 #[derive(Debug, Clone)]
@@ -54,6 +54,8 @@ pub struct RepoSnapshot {
     pub offered: Arc<BTreeSet<Blake3>>,
     /// What trusted mode admitted before.
     pub admitted: Arc<BTreeMap<(Name, Version), Sha256>>,
+    /// Yanks and quarantines that were shown, also those that the view no longer has.
+    pub restrictions: Arc<BTreeMap<RestrictionKey, Restriction>>,
     pub logs: BTreeMap<Key, LogPosition>,
 }
 
@@ -63,6 +65,10 @@ pub struct LogPosition {
     pub size: u64,
     /// The checkpoint whose entries are all held.
     pub whole: Option<Checkpoint>,
+    /// Of a registrar's: a peer was seen to hold exactly that, in this run.
+    pub confirmed: bool,
+    /// Of a registrar's: a peer was ever seen to hold what was here then.
+    pub ever_confirmed: bool,
 }
 
 impl Snapshot {
@@ -107,6 +113,15 @@ impl Snapshot {
 impl RepoSnapshot {
     pub fn alias(&self) -> Option<&Name> {
         self.settings.as_ref().map(|(alias, _)| alias)
+    }
+
+    /// What was said of a release before, and vanished without its own key's word.
+    pub(crate) fn vanished(&self, name: &Name, version: &Version) -> Option<RestrictionKind> {
+        let kinds = [RestrictionKind::Yanked, RestrictionKind::Quarantined];
+        kinds.into_iter().find(|kind| {
+            let key = (*kind, name.clone(), version.clone());
+            self.restrictions.get(&key).is_some_and(|r| r.vanished)
+        })
     }
 
     pub fn rules(&self) -> &[Rule] {

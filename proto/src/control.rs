@@ -33,9 +33,11 @@ pub enum Request {
     Stop,
     /// Reads `repos.d` again.
     Reload,
-    /// Answered when a peer that shares the repository was compared with to the end.
+    /// Answered when a peer that shares the repository was compared with to the end, or refused when
+    /// none was in that time. Progress comes meanwhile.
     AwaitSync {
         repo: RepoId,
+        wait_s: u64,
     },
     /// A repository by alias or id.
     Repo {
@@ -122,9 +124,7 @@ pub enum Response {
         node: Key,
         addresses: Vec<String>,
     },
-    Doctor {
-        checks: Vec<Check>,
-    },
+    Doctor(Doctor),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -229,6 +229,9 @@ pub struct Repo {
     pub unknown_entries: u64,
     pub forked_keys: Vec<Key>,
     pub ineffective: Vec<Ineffective>,
+    /// Releases whose files are in the store, and how much those are.
+    pub held_releases: usize,
+    pub held_bytes: u64,
 }
 
 /// An operation of authority that changed nothing, and why.
@@ -291,6 +294,22 @@ pub struct Release {
     pub facts: Vec<Fact>,
     /// Operations of this repository that changed nothing, and why.
     pub ineffective: Vec<Ineffective>,
+    /// Why it is yanked, deprecated or suspended, if it is.
+    pub said: Vec<Said>,
+}
+
+/// What an owner or a registrar says against a release or its whole package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// `yanked`, `deprecated` or `suspended`.
+    pub state: String,
+    /// Whether it is said of the package, and so of all its releases.
+    pub whole_package: bool,
+    pub by: Key,
+    /// Unix seconds, as the signer claims.
+    pub claimed_at: u64,
+    pub reason: String,
+    pub successor: Option<Name>,
 }
 
 /// What a decision looked at.
@@ -314,13 +333,62 @@ pub struct Log {
     pub size: u64,
     pub checkpoint: Option<Hex>,
     pub entries: Vec<Hex>,
+    /// Of a registrar's: a peer was seen to hold exactly what is here, while this node runs.
+    pub confirmed: bool,
+    /// Of a registrar's: a peer was ever seen to hold what was here then.
+    pub ever_confirmed: bool,
 }
 
-/// One line of `doctor`.
+/// What a node finds when it looks at itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doctor {
+    pub space: Option<Space>,
+    pub sample: Sample,
+    pub checks: Vec<Check>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Space {
+    pub used_bytes: u64,
+    pub free_bytes: u64,
+}
+
+/// Files of the store that were read and hashed again.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Sample {
+    /// Files that the releases held here have.
+    pub held: usize,
+    /// Files that were looked at; of one that is longer than what was left to read, a part.
+    pub read: usize,
+    pub read_bytes: u64,
+    pub damaged: Vec<Damaged>,
+}
+
+/// A file that is not what its name says, or is gone; it is fetched again with its release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Damaged {
+    pub hash: Blake3,
+    /// `repo/name@version` of a release that has it.
+    pub release: Option<String>,
+}
+
+/// One more thing that a node looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     pub ok: bool,
     pub what: String,
     pub text: String,
     pub hint: Option<String>,
+}
+
+impl Check {
+    /// Something that is not as it should be, and what to type.
+    pub fn failed(what: &str, text: String, hint: String) -> Self {
+        Self {
+            ok: false,
+            what: what.to_owned(),
+            text,
+            hint: Some(hint),
+        }
+    }
 }

@@ -9,10 +9,12 @@
 
 mod btf;
 mod elf;
+mod gpl;
 mod kind;
 mod maps;
 mod programs;
 
+pub use gpl::is_gpl_compatible;
 pub use kind::{
     Direction, Endian, Kind, MapType, ProgramType, hooks, kind_of_hook, kind_of_section,
 };

@@ -1,9 +1,10 @@
 //! The JSON profile of signed payloads: what outside tools read, without the freedoms of JSON.
 //!
 //! UTF-8 without byte order mark, no duplicate names, integers below 2^53 without fraction or
-//! exponent, at most [`DEPTH_MAX`] levels. A payload is parsed into [`Json`], and from there into
-//! types; the bytes themselves are what is stored and signed.
+//! exponent, at most [`DEPTH_MAX`] levels and [`VALUES_MAX`] values. A payload is parsed into
+//! [`Json`], and from there into types; the bytes themselves are what is stored and signed.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -11,6 +12,9 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// How many arrays and objects may stand around a value.
 pub const DEPTH_MAX: usize = 8;
+/// Most values, arrays and objects among them. A list of 16,384 files has about 200,000; and while
+/// an empty object takes two bytes of a payload, one with a field takes 600 of memory.
+pub const VALUES_MAX: usize = 262_144;
 /// The first integer that JavaScript's numbers cannot hold apart.
 pub const INTEGER_END: i64 = 1 << 53;
 
@@ -34,7 +38,12 @@ pub struct Error(String);
 /// Reads one value, all of `payload`.
 pub fn parse(payload: &[u8]) -> Result<Json, Error> {
     let mut from = serde_json::Deserializer::from_slice(payload);
-    let value = Level(0)
+    let values = Cell::new(0);
+    let outermost = Level {
+        around: 0,
+        values: &values,
+    };
+    let value = outermost
         .deserialize(&mut from)
         .map_err(|e| Error(e.to_string()))?;
     from.end().map_err(|e| Error(e.to_string()))?;
@@ -82,29 +91,39 @@ impl Json {
     }
 }
 
-/// Reads a value around which this many arrays and objects stand.
+/// Reads one value.
 #[derive(Clone, Copy)]
-struct Level(usize);
+struct Level<'a> {
+    /// How many arrays and objects stand around it.
+    around: usize,
+    /// How many values of the payload were read before it.
+    values: &'a Cell<usize>,
+}
 
-impl Level {
+impl Level<'_> {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
-        if self.0 < DEPTH_MAX {
-            Ok(Self(self.0 + 1))
+        if self.around < DEPTH_MAX {
+            let around = self.around + 1;
+            Ok(Self { around, ..self })
         } else {
             Err(E::custom("nested too deep"))
         }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Level {
+impl<'de> DeserializeSeed<'de> for Level<'_> {
     type Value = Json;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Json, D::Error> {
+        if self.values.get() >= VALUES_MAX {
+            return Err(serde::de::Error::custom("too many values"));
+        }
+        self.values.set(self.values.get() + 1);
         from.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Level {
+impl<'de> Visitor<'de> for Level<'_> {
     type Value = Json;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -188,6 +207,23 @@ mod tests {
             assert!(parse(bad.as_bytes()).is_err(), "{bad}");
         }
         assert!(parse(b"\"\xff\"").is_err());
+    }
+
+    #[test]
+    fn values_are_counted_wherever_they_stand() {
+        let check = |item: &str, values_of_item: usize| {
+            let array = |items: usize| {
+                let payload = format!("[{}]", vec![item; items].join(","));
+                parse(payload.as_bytes()).is_ok()
+            };
+            // The array itself is a value.
+            let most = (VALUES_MAX - 1) / values_of_item;
+            assert!(array(most) && !array(most + 1), "{item}");
+        };
+        check("0", 1);
+        check("{\"\":0}", 2);
+        check("[[]]", 2);
+        check("[{},null]", 3);
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Subject {
     /// Handles of role approver that approved this manifest.
     pub approvers: Vec<Handle>,
     pub yanked: bool,
+    /// What this node saw of it before, and no longer sees though its own key did not say so.
+    pub vanished: Option<&'static str>,
     /// What is suspended, if anything: the version, the name or the handle.
     pub suspended: Option<&'static str>,
     /// The repository's latest root document says `visibility: members`.
@@ -158,6 +160,17 @@ fn view_facts(subject: &Subject, asked: &Asked) -> Vec<Fact> {
         (true, false) => facts.push(fail("yank", "its publisher yanked this version")),
         (true, true) => facts.push(note("yank", "yanked, and allowed by --allow-yanked")),
         (false, _) => {}
+    }
+    match (subject.vanished, asked.accept_change) {
+        (Some(what), false) => facts.push(fail(
+            "restriction",
+            format!("this node saw it {what}, and that vanished without its own key's word"),
+        )),
+        (Some(what), true) => facts.push(note(
+            "restriction",
+            format!("it was {what}, and that vanished; accepted by --accept-change"),
+        )),
+        (None, _) => {}
     }
     match asked.admitted_before {
         Some(before) if before != subject.manifest && !asked.accept_change => facts.push(fail(

@@ -183,11 +183,11 @@ impl Host {
     }
 
     /// Goes back to what the disk holds, as the driver does after a failed write: with no sessions.
-    pub fn rebuild(&mut self) {
+    pub fn rebuild(&mut self, seed: [u8; 32]) {
         self.sessions.clear();
         self.gossip.clear();
         if let Some(core) = &mut self.core {
-            core.rebuild(self.disk.restore());
+            core.restart(seed, self.disk.restore());
         }
     }
 
@@ -369,14 +369,16 @@ impl Host {
         dice: &mut Dice,
         acts: &mut Vec<Act>,
     ) -> Result<(), Broken> {
-        self.rebuild();
+        self.rebuild(dice.bytes());
         let Some(core) = &mut self.core else {
             return Ok(());
         };
         let why = "no space left on the device".to_owned();
-        let mut effects = core.handle(now, Input::PersistFailed { why });
         let repos = self.config.clone();
-        effects.extend(core.handle(now, Input::Configured { repos }));
+        let mut effects = core.handle(now, Input::Configured { repos });
+        // Readers are to see it as it is after the second input.
+        effects.retain(|effect| !matches!(effect, Effect::Show(_)));
+        effects.extend(core.handle(now, Input::PersistFailed { why }));
         for effect in effects {
             if !matches!(effect, Effect::Persist(_)) {
                 invariant::before(self, world, &effect)?;

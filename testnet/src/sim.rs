@@ -442,7 +442,8 @@ impl Sim {
             Due::Start { at } => return self.started(at),
             Due::Recover { at, life } => {
                 if self.hosts[at].life == life && self.hosts[at].is_up() {
-                    self.hosts[at].rebuild();
+                    let seed = self.dice.bytes();
+                    self.hosts[at].rebuild(seed);
                     self.crashed(at);
                     let configured = self.hosts[at].configured();
                     return self.turn(at, configured);

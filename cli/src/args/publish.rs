@@ -14,6 +14,10 @@ pub(crate) struct Publish {
     /// Check everything and show what would be signed; sign and keep nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Grant a new name though no peer has confirmed the registrar's log: only if this is not an old
+    /// copy of it
+    #[arg(long)]
+    pub(crate) alone: bool,
     /// Yank a version: stop choosing it. Its files stay fetchable by hash
     #[arg(long, value_name = "REPO/NAME@VERSION", group = "word")]
     pub(crate) yank: Option<String>,

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use clap::Command;
 
-use super::{Source, command, groups, parse, twins};
+use super::{Source, command, examples, groups, parse, twins};
 use crate::commands::help::TOPICS;
 
 /// Every verb that does something, as its words: those below `skep`, and those of them that run by
@@ -62,7 +62,29 @@ fn every_verb_says_what_it_does() {
 }
 
 #[test]
-fn the_examples_can_be_typed() {
+fn every_verb_has_examples_of_itself_that_can_be_typed() {
+    let verbs: BTreeSet<String> = verbs().iter().map(|verb| verb.join(" ")).collect();
+    let explained = examples::EXAMPLES
+        .iter()
+        .map(|(verb, _)| (*verb).to_owned());
+    assert_eq!(verbs, explained.collect());
+    for (verb, lines) in examples::EXAMPLES {
+        let mut command = command();
+        command.build();
+        let mut words = verb.split(' ');
+        let mut page = words.try_fold(&mut command, |at, word| at.find_subcommand_mut(word));
+        let page = page.as_mut().expect("a verb").render_long_help();
+        for (line, _) in *lines {
+            let begins = format!("skep {verb}");
+            assert!(line.starts_with(&begins), "{line}");
+            assert!(parse(line.split(' ')).is_ok(), "{line}");
+            assert!(page.to_string().contains(line), "{line} is on no page");
+        }
+    }
+}
+
+#[test]
+fn the_overview_shows_what_can_be_typed() {
     for (example, _) in groups::EXAMPLES {
         assert!(parse(example.split(' ')).is_ok(), "{example}");
     }

@@ -18,9 +18,9 @@ pub(crate) enum Action {
         #[arg(long = "for", value_name = "GLOB")]
         names: Option<String>,
     },
-    /// Stop trusting a handle, or whoever owns a package
+    /// Remove the rules for a package, or all that trust a handle
     Remove {
-        /// `REPO/PACKAGE` or `REPO/LABEL`
+        /// `REPO/PACKAGE` (the rules for it alone are meant) or `REPO/LABEL` of a handle
         what: String,
     },
     /// Say whether a release would be admitted, and why

@@ -4,11 +4,11 @@ use std::io::Read as _;
 
 use skep_proto::ebpf;
 use skep_proto::hash::Blake3;
-use skep_proto::package::manifest::{File, FileKind, LIST_FILE_BYTES_MAX, Manifest};
+use skep_proto::package::manifest::{Facts, File, FileKind, LIST_FILE_BYTES_MAX, Manifest};
 
 use super::get::{open, wrong};
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{Exit, Result};
 
 /// The files of the manifest, and those that a file of kind `tree` lists, once every object among
 /// them was found to do what the manifest says and nothing else.
@@ -21,6 +21,41 @@ pub(super) async fn checked_files(manifest: &Manifest, client: &mut Client) -> R
     };
     check_objects(manifest, &files, client).await?;
     Ok(files)
+}
+
+/// What can be said of a release without fetching anything: its files, and what its objects do. Each
+/// is none where it stands in a file that is not here.
+pub(super) async fn known_here(
+    manifest: &Manifest,
+    client: &mut Client,
+) -> Result<(Option<Vec<File>>, Option<Facts>)> {
+    let files = match here(list(manifest.file_of(FileKind::Tree), client).await)? {
+        None => None,
+        Some(None) => Some(manifest.files.clone()),
+        Some(Some((tree, bytes))) => Some(
+            manifest
+                .all_files(Some(&bytes))
+                .map_err(|e| wrong(tree, Some(&e)))?,
+        ),
+    };
+    let facts = match here(list(manifest.file_of(FileKind::Facts), client).await)? {
+        None => None,
+        Some(None) => manifest.details.facts.clone(),
+        Some(Some((file, bytes))) => Some(
+            manifest
+                .all_facts(Some(&bytes))
+                .map_err(|e| wrong(file, Some(&e)))?,
+        ),
+    };
+    Ok((files, facts))
+}
+
+/// None for what the node does not have.
+fn here<T>(found: Result<T>) -> Result<Option<T>> {
+    match found {
+        Err(error) if error.exit == Exit::NotFound => Ok(None),
+        found => found.map(Some),
+    }
 }
 
 /// A file that says something about the release, and its bytes.
@@ -52,13 +87,18 @@ async fn bytes_of(file: &File, max: u64, client: &mut Client) -> Result<Vec<u8>>
 async fn check_objects(manifest: &Manifest, files: &[File], client: &mut Client) -> Result<()> {
     let written = list(manifest.file_of(FileKind::Facts), client).await?;
     let (facts_file, written) = written.unzip();
-    for file in files.iter().filter(|file| file.kind == FileKind::Object) {
-        let facts = manifest.all_facts(written.as_deref());
-        let facts = facts.map_err(|e| wrong(facts_file.unwrap_or(file), Some(&e)))?;
+    let objects = || files.iter().filter(|file| file.kind == FileKind::Object);
+    let Some(first) = objects().next() else {
+        return Ok(());
+    };
+    // Read once: a release may have thousands of objects and 16 MiB of facts.
+    let facts = manifest.all_facts(written.as_deref());
+    let facts = facts.map_err(|e| wrong(facts_file.unwrap_or(first), Some(&e)))?;
+    for file in objects() {
         let bytes = bytes_of(file, ebpf::OBJECT_BYTES_MAX as u64, client).await?;
         let object = ebpf::read(&bytes).map_err(|e| wrong(file, Some(&e)))?;
-        facts
-            .check_object(&file.path, &object)
+        manifest
+            .check_object(&facts, &file.path, &object)
             .map_err(|e| wrong(file, Some(&e)))?;
     }
     Ok(())

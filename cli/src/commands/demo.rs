@@ -13,9 +13,8 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Session;
-use super::repo::could_not;
 use crate::args::demo::Demo;
-use crate::error::{CliError, Exit, Hint, Result};
+use crate::error::{CliError, Exit, Hint, Result, could_not};
 use crate::report::{Report, Table};
 
 /// The package that is passed along: a real XDP program and a small user-space program.

@@ -3,14 +3,13 @@
 //! A check never stops the others. All of them are listed, also when all is well: a silent doctor is
 //! not believed.
 
-use std::os::unix::fs::MetadataExt as _;
+mod node;
 
-use skep_proto::control::{Request, Response};
+use std::os::unix::fs::MetadataExt as _;
 
 use super::Session;
 use crate::args::Source;
 use crate::args::doctor::Doctor;
-use crate::client::Client;
 use crate::error::{CliError, Exit, Hint, Result};
 use crate::home::config::{Config, Setting};
 use crate::home::keys::Keys;
@@ -31,7 +30,8 @@ pub(crate) async fn run(args: &Doctor, session: &Session<'_>) -> Result<()> {
         return session.ui.print(&settings(session)?);
     }
     let mut checks = vec![version(), home(session), config(session), keys(session)];
-    checks.extend(node(session).await);
+    checks.extend(gateways(session));
+    checks.extend(node::node(session).await);
     session.ui.print(&report(&checks))?;
     verdict(&checks, session)
 }
@@ -49,22 +49,44 @@ fn report(checks: &[Check]) -> Report {
     Report::answer("doctor").table("checks", table)
 }
 
-/// Exit 6 if a check failed, with the first thing to do.
+/// Exit 6 if a check failed. Ends with the first thing to do, if there is one.
 fn verdict(checks: &[Check], session: &Session<'_>) -> Result<()> {
-    let count = |mark| checks.iter().filter(|c| c.mark == mark).count();
-    let (warnings, failed) = (count(Mark::Warn), count(Mark::Fail));
-    let (all, well) = (checks.len(), checks.len() - warnings - failed);
-    let plural = if warnings == 1 { "" } else { "s" };
-    let message = format!("{all} checks: {well} ok, {warnings} warning{plural}, {failed} failed");
-    let Some(first) = checks.iter().find(|c| c.mark == Mark::Fail) else {
+    let message = summary(checks);
+    let first = |mark| checks.iter().find(|c| c.mark == mark);
+    let Some(failed) = first(Mark::Fail) else {
         session.ui.say(&message);
+        if let Some(hint) = first(Mark::Warn).and_then(|check| check.hint.as_deref()) {
+            session.ui.next(hint);
+        }
         return Ok(());
     };
-    let hint = match &first.hint {
+    let hint = match &failed.hint {
         Some(hint) => Hint::new(hint),
         None => Hint::none("the check says what it found, and that is all we know"),
     };
     Err(CliError::new(Exit::Problems, message, hint))
+}
+
+/// How many checks came to what; what there is none of is left out, but for what failed.
+fn summary(checks: &[Check]) -> String {
+    let count = |mark| checks.iter().filter(|c| c.mark == mark).count();
+    let several = |n: usize, what: &str| match n {
+        0 => String::new(),
+        1 => format!("1 {what}, "),
+        n => format!("{n} {what}s, "),
+    };
+    format!(
+        "{} checks: {} ok, {}{}{}{} failed",
+        checks.len(),
+        count(Mark::Ok),
+        several(count(Mark::Note), "note"),
+        match count(Mark::Skip) {
+            0 => String::new(),
+            n => format!("{n} skipped, "),
+        },
+        several(count(Mark::Warn), "warning"),
+        count(Mark::Fail)
+    )
 }
 
 impl Check {
@@ -75,6 +97,11 @@ impl Check {
             found: found.into(),
             hint: None,
         }
+    }
+
+    fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
     }
 
     /// A check that came to an error: its message, its causes and its hint.
@@ -141,15 +168,24 @@ fn config(session: &Session<'_>) -> Check {
     }
 }
 
+/// Of several `[[gateway]]` one is served so far.
+fn gateways(session: &Session<'_>) -> Option<Check> {
+    let config = Config::read(&session.home, session.env).ok()?;
+    let rest = config.gateways.value.get(1..)?;
+    let rest: Vec<String> = rest.iter().map(ToString::to_string).collect();
+    (!rest.is_empty()).then(|| {
+        let found = format!("only the first one listens so far, not {}", rest.join(", "));
+        Check::new(Mark::Note, "gateway", found)
+    })
+}
+
 fn keys(session: &Session<'_>) -> Check {
     let stored = match Keys::of(&session.home).list() {
         Err(e) => return Check::failed(Mark::Fail, "keys", &e),
         Ok(stored) => stored,
     };
     if stored.is_empty() {
-        let mut none = Check::new(Mark::Note, "keys", "none yet");
-        none.hint = Some("skep key new".to_owned());
-        return none;
+        return Check::new(Mark::Note, "keys", "none yet").with_hint("skep key new");
     }
     let described: Vec<String> = stored
         .iter()
@@ -159,38 +195,6 @@ fn keys(session: &Session<'_>) -> Check {
         })
         .collect();
     Check::new(Mark::Ok, "keys", described.join(", "))
-}
-
-/// What a running node says of itself; that none runs is no problem.
-async fn node(session: &Session<'_>) -> Vec<Check> {
-    let asked = async {
-        match Client::running(session).await? {
-            None => Ok(None),
-            Some(mut client) => client.ask(Request::Doctor).await.map(Some),
-        }
-    };
-    match asked.await {
-        Err(error) => vec![Check::failed(Mark::Fail, "node", &error)],
-        Ok(Some(Response::Doctor { checks })) => {
-            let mut found = vec![Check::new(Mark::Ok, "node", "answering")];
-            found.extend(checks.into_iter().map(|check| Check {
-                mark: if check.ok { Mark::Ok } else { Mark::Fail },
-                name: if check.what == "store" {
-                    "store"
-                } else {
-                    "repository"
-                },
-                found: check.text,
-                hint: check.hint,
-            }));
-            found
-        }
-        Ok(_) => {
-            let mut none = Check::new(Mark::Skip, "node", "none is running");
-            none.hint = Some("skep node run".to_owned());
-            vec![none]
-        }
-    }
 }
 
 /// Every setting in effect and where it comes from.
@@ -226,8 +230,9 @@ fn settings(session: &Session<'_>) -> Result<Report> {
         config.addresses.value.clone().into(),
         origin(&config.addresses),
     );
-    let gateway = config.gateway.value.map(|address| address.to_string());
-    row("gateway", gateway.into(), origin(&config.gateway));
+    let gateways = config.gateways.value.iter().map(ToString::to_string);
+    let gateways: Vec<String> = gateways.collect();
+    row("gateway", gateways.into(), origin(&config.gateways));
     Ok(Report::list("doctor.config", table))
 }
 

@@ -12,13 +12,15 @@ use skep_proto::package::dsse::{IN_TOTO, envelope, signers};
 use skep_proto::package::manifest::{File, Manifest};
 use skep_proto::ticket::Ticket;
 
-use super::repo::{follow, parse_package, parse_ticket};
+use super::parse::parse_package;
+use super::repo::{follow, known_or_online, parse_ticket};
 use super::trust::{believe_for, called, publisher_line, refused, release};
 use super::{Session, contents};
 use crate::args::get::Get;
 use crate::client::{Client, unexpected};
 use crate::error::{CliError, Exit, Hint, Result, quoted};
 use crate::report::{Report, Value};
+use crate::ui::Progress;
 
 /// Bytes read from a blob at a time.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -31,6 +33,9 @@ pub(crate) async fn run(args: &Get, session: &Session<'_>) -> Result<Report> {
         parse_package(&args.reference, "get")?;
         None
     };
+    if let Some(ticket) = &ticket {
+        known_or_online(ticket, session)?;
+    }
     let mut client = Client::connect(session).await?;
     let got = get(ticket.as_ref(), args, session, &mut client).await;
     client.close().await;
@@ -59,16 +64,27 @@ async fn get(
         return Err(refused(&release));
     }
     let bytes: u64 = found.files.iter().map(|file| file.size).sum();
+    session.ui.if_interrupted(
+        format!(
+            "interrupted; what was fetched of `{}@{}` is kept",
+            called(&release),
+            release.version
+        ),
+        Hint::new(format!("to go on from there: {}", again(&release, args))),
+    );
     fetch(&release, bytes, session, client).await?;
     let files = contents::checked_files(&found, client).await?;
-    let target = write(&release, &files, &args.output, client).await?;
+    let target = write(&release, &files, &args.output, session, client).await?;
     admitted_still(&release, args, client).await?;
     let size: u64 = files.iter().map(|file| file.size).sum();
     session.ui.say(&format!(
-        "{} {}   {} files   b3 and sha256 verified   {}",
+        "{} {}   {}   b3 and sha256 verified   {}",
         release.name,
         release.version,
-        files.len(),
+        match files.len() {
+            1 => "1 file".to_owned(),
+            several => format!("{several} files"),
+        },
         quoted(&target)
     ));
     Ok(Report::answer("get")
@@ -87,6 +103,24 @@ fn request(reference: &str, args: &Get) -> Request {
         allow_yanked: args.allow_yanked,
         accept_change: args.accept_change,
     }
+}
+
+/// The line that gets this very release.
+fn again(release: &Release, args: &Get) -> String {
+    let mut line = format!("skep get {}@{}", called(release), release.version);
+    if args.output != Path::new(".") {
+        line.push_str(&format!(" -o {}", quoted(&args.output)));
+    }
+    let flags = [
+        (args.normal, "--normal"),
+        (args.allow_yanked, "--allow-yanked"),
+        (args.accept_change, "--accept-change"),
+    ];
+    for (_, flag) in flags.iter().filter(|(given, _)| *given) {
+        line.push(' ');
+        line.push_str(flag);
+    }
+    line
 }
 
 /// Follows the repository of a ticket, asks about trust if it must, and gives the reference.
@@ -228,9 +262,19 @@ async fn fetch(
             Some(done) = heard.recv() => progress.at(done),
         }
     };
-    match answered? {
-        Response::Done => progress.done("fetched"),
-        other => return Err(unexpected(&other)),
+    match answered {
+        Ok(Response::Done) => progress.done("fetched"),
+        Ok(other) => return Err(unexpected(&other)),
+        Err(error) if error.exit == Exit::Unreachable && session.global.offline => {
+            let message = format!(
+                "not every file of `{}@{}` is here, and offline nobody can be asked",
+                called(release),
+                release.version
+            );
+            let hint = Hint::new("the same again without --offline");
+            return Err(CliError::new(Exit::Unreachable, message, hint));
+        }
+        Err(error) => return Err(error),
     }
     Ok(())
 }
@@ -255,6 +299,7 @@ async fn write(
     release: &Release,
     files: &[File],
     output: &Path,
+    session: &Session<'_>,
     client: &mut Client,
 ) -> Result<PathBuf> {
     let name = format!("{}-{}", release.name, release.version);
@@ -263,29 +308,46 @@ async fn write(
         return same(&target, files).map(|()| target);
     }
     fs::create_dir_all(output).map_err(|e| CliError::io("make the folder", output, &e))?;
-    let staging = output.join(format!(".{name}.{}.new", std::process::id()));
-    let written = write_all(&staging, files, client).await;
-    let placed = written.and_then(|()| {
-        fs::rename(&staging, &target).map_err(|e| CliError::io("write", &target, &e))
-    });
-    if placed.is_err() {
-        // The error says what failed; a folder that stays is hidden and named after us.
-        drop(fs::remove_dir_all(&staging));
-    }
-    placed.map(|()| target)
+    let staging = Staging(output.join(format!(".{name}.{}.new", std::process::id())));
+    write_all(&staging.0, files, session, client).await?;
+    fs::rename(&staging.0, &target).map_err(|e| CliError::io("write", &target, &e))?;
+    Ok(target)
 }
 
-async fn write_all(dir: &Path, files: &[File], client: &mut Client) -> Result<()> {
+/// A folder that is not whole yet; gone when this is dropped, by an error as by Ctrl-C.
+struct Staging(PathBuf);
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // It was renamed; or it is hidden, and named after us.
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+async fn write_all(
+    dir: &Path,
+    files: &[File],
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<()> {
     fs::create_dir(dir).map_err(|e| CliError::io("make the folder", dir, &e))?;
+    let size = files.iter().map(|file| file.size).sum();
+    let mut progress = session.ui.progress("writing", Some(size));
     for file in files {
         let blob = open(file, client).await?;
-        write_one(dir, file, blob)?;
+        write_one(dir, file, blob, &mut progress).await?;
     }
+    progress.done("written");
     Ok(())
 }
 
 /// Copies one file, and checks both hashes once more while it does.
-fn write_one(dir: &Path, file: &File, blob: fs::File) -> Result<()> {
+async fn write_one(
+    dir: &Path,
+    file: &File,
+    blob: fs::File,
+    progress: &mut Progress<'_>,
+) -> Result<()> {
     // The manifest's paths were checked: relative, no `..`.
     let path = dir.join(&file.path);
     if let Some(parent) = path.parent() {
@@ -309,6 +371,9 @@ fn write_one(dir: &Path, file: &File, blob: fs::File) -> Result<()> {
         }
         digest.update(&chunk[..read]);
         out.write_all(&chunk[..read]).map_err(failed)?;
+        progress.add(read as u64);
+        // Ctrl-C is heeded between two chunks.
+        tokio::task::yield_now().await;
     }
     match digest.is(file) {
         true => Ok(()),

@@ -1,11 +1,12 @@
 //! `skep info`: everything about a package and one release of it.
 
-use skep_proto::control::{Request, Response};
-use skep_proto::name::PackageRef;
-use skep_proto::package::manifest::Manifest;
+use skep_proto::control::{Release, Request, Response};
+use skep_proto::id::RepoId;
+use skep_proto::name::{Name, PackageRef};
+use skep_proto::package::manifest::{Facts, File, Manifest, Requires};
 
 use super::Session;
-use super::repo::parse_package;
+use super::parse::parse_package;
 use super::trust::{called, release};
 use crate::args::info::Info;
 use crate::client::{Client, unexpected};
@@ -14,13 +15,18 @@ use crate::report::{Report, Table, Value};
 
 pub(crate) async fn run(args: &Info, session: &Session<'_>) -> Result<Report> {
     let parsed = parse_package(&args.reference, "info")?;
-    let mut client = Client::connect(session).await?;
-    let report = report(&parsed, &args.reference, &mut client).await;
+    let mut client = Client::looking(session).await?;
+    let report = report(&parsed, &args.reference, session, &mut client).await;
     client.close().await;
     report
 }
 
-async fn report(parsed: &PackageRef, reference: &str, client: &mut Client) -> Result<Report> {
+async fn report(
+    parsed: &PackageRef,
+    reference: &str,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<Report> {
     let request = Request::Release {
         package: reference.to_owned(),
         normal: false,
@@ -58,42 +64,100 @@ async fn report(parsed: &PackageRef, reference: &str, client: &mut Client) -> Re
         .iter()
         .map(|key| key.fingerprint())
         .collect();
+    let (listed, facts) = super::contents::known_here(&manifest, client).await?;
+    if listed.is_none() || facts.is_none() {
+        session.ui.say(
+            "a list of this release is not here: what it has more is shown when it was fetched",
+        );
+    }
     let details = &manifest.details;
+    let source = details.source.as_ref();
+    let kernel = details.kernel.clone().unwrap_or_default();
+    let user = details.user.as_ref();
+    let requires: Vec<String> = details.requires.iter().map(required).collect();
     Ok(Report::answer("info")
         .fact("package", called(&release))
         .fact("version", release.version.to_string())
+        .fact("state", state(&release))
         .fact("description", details.description.as_str())
         .fact("license", details.license.as_str())
         .fact("publisher", release.owner.label.as_str())
         .fact("signed_by", signers)
         .fact("trusted", release.admitted)
         .fact("here", release.held)
-        .fact(
-            "source",
-            details.source.as_ref().map(|source| source.url.clone()),
-        )
-        .fact(
-            "kernel",
-            details
-                .kernel
-                .as_ref()
-                .and_then(|kernel| kernel.min.clone()),
-        )
+        .fact("source", source.map(|source| source.url.clone()))
+        .fact("commit", source.and_then(|source| source.commit.clone()))
+        .fact("documentation", details.documentation.clone())
+        .fact("homepage", details.homepage.clone())
+        .fact("authors", details.authors.clone())
+        .fact("keywords", details.keywords.clone())
+        .fact("platform", details.platform.as_str())
+        .fact("kernel", kernel.min)
+        .fact("kernels_tested", kernel.tested)
+        .fact("kernel_config", kernel.config)
+        .fact("capabilities", kernel.capabilities)
+        .fact("user_program", user.map(|user| user.file.clone()))
+        .fact("user_needs", user.map(|user| user.needs.clone()))
+        .fact("requires", requires)
         .fact("manifest", release.manifest.to_string())
-        .table("programs", programs(&manifest))
-        .table("maps", maps(&manifest))
-        .table("files", files(&manifest))
+        .table("said", said(&release))
+        .table("programs", programs(facts.as_ref()))
+        .table("maps", maps(facts.as_ref()))
+        .table("files", files(listed.as_ref().unwrap_or(&manifest.files)))
+        .table("unknown", unknown(&manifest))
         .table("versions", versions))
 }
 
-fn programs(manifest: &Manifest) -> Table {
-    let mut table = Table::new(&["program", "type", "hook", "section", "instructions"]);
-    for program in manifest
-        .details
-        .facts
+/// What may be done with a release, and what was said against it.
+fn state(release: &Release) -> String {
+    let line = &release.line;
+    let words = [
+        (line.yanked, "yanked"),
+        (line.deprecated, "deprecated"),
+        (line.suspended, "suspended"),
+    ];
+    let said = words.iter().filter(|(is, _)| *is).map(|(_, word)| *word);
+    let mut state = vec![line.state.as_str()];
+    state.extend(said);
+    state.join(", ")
+}
+
+fn required(requires: &Requires) -> String {
+    let one = |repo: &RepoId, name: &Name, version: &str| format!("{repo}/{name}@{version}");
+    let first = one(&requires.repo, &requires.name, &requires.version);
+    let others = requires
+        .alternatives
         .iter()
-        .flat_map(|facts| &facts.programs)
-    {
+        .map(|other| one(&other.repo, &other.name, &other.version));
+    std::iter::once(first)
+        .chain(others)
+        .collect::<Vec<_>>()
+        .join(" or ")
+}
+
+/// Why it is yanked, deprecated or suspended, and what to use instead.
+fn said(release: &Release) -> Table {
+    let mut table = Table::new(&["said", "of", "because", "use_instead", "when", "by"]);
+    for said in &release.said {
+        let of = match said.whole_package {
+            true => "the package",
+            false => "this version",
+        };
+        table.push([
+            said.state.as_str().into(),
+            of.into(),
+            said.reason.as_str().into(),
+            said.successor.as_ref().map(ToString::to_string).into(),
+            Value::Time(i64::try_from(said.claimed_at).unwrap_or(i64::MAX)),
+            said.by.fingerprint().into(),
+        ]);
+    }
+    table
+}
+
+fn programs(facts: Option<&Facts>) -> Table {
+    let mut table = Table::new(&["program", "type", "hook", "section", "instructions"]);
+    for program in facts.iter().flat_map(|facts| &facts.programs) {
         table.push([
             program.name.as_str().into(),
             program.kind.clone().into(),
@@ -105,9 +169,9 @@ fn programs(manifest: &Manifest) -> Table {
     table
 }
 
-fn maps(manifest: &Manifest) -> Table {
+fn maps(facts: Option<&Facts>) -> Table {
     let mut table = Table::new(&["map", "type", "key", "value", "entries"]);
-    for map in manifest.details.facts.iter().flat_map(|facts| &facts.maps) {
+    for map in facts.iter().flat_map(|facts| &facts.maps) {
         table.push([
             map.name.as_str().into(),
             map.kind.as_str().into(),
@@ -119,13 +183,25 @@ fn maps(manifest: &Manifest) -> Table {
     table
 }
 
-fn files(manifest: &Manifest) -> Table {
+fn files(files: &[File]) -> Table {
     let mut table = Table::new(&["file", "size", "blake3"]);
-    for file in &manifest.files {
+    for file in files {
         table.push([
             file.path.as_str().into(),
             Value::Size(file.size),
             Value::Hash(format!("b3:{}", file.blake3)),
+        ]);
+    }
+    table
+}
+
+/// What the manifest says that this version does not know: shown as it stands.
+fn unknown(manifest: &Manifest) -> Table {
+    let mut table = Table::new(&["unknown_field", "value"]);
+    for (place, value) in &manifest.unknown {
+        table.push([
+            place.as_str().into(),
+            value.clone().into_serde().to_string().into(),
         ]);
     }
     table

@@ -8,9 +8,10 @@ use skep_proto::name::Name;
 use skep_proto::package::source::{LICENSES, for_new, spdx_of};
 
 use super::Session;
-use super::repo::parse_name;
+use super::parse::parse_name;
 use crate::args::new::New;
 use crate::error::{CliError, Exit, Hint, Result};
+use crate::home::read_bytes;
 use crate::report::{Report, Table};
 
 /// License of a template, which its source says too.
@@ -62,7 +63,7 @@ pub(crate) fn run(args: &New, session: &Session<'_>) -> Result<Report> {
 }
 
 fn from_object(name: &Name, object: &Path, dir: &Path, session: &Session<'_>) -> Result<Report> {
-    let bytes = fs::read(object).map_err(|e| CliError::io("read", object, &e))?;
+    let bytes = read_bytes(object, ebpf::OBJECT_BYTES_MAX as u64)?;
     let facts = ebpf::read(&bytes).map_err(|e| {
         let message = format!("`{}` cannot be packed", object.display());
         let hint = Hint::new("compile it with: clang -O2 -g -target bpf -c");
@@ -76,7 +77,8 @@ fn from_object(name: &Name, object: &Path, dir: &Path, session: &Session<'_>) ->
         .to_string_lossy()
         .into_owned();
     let text = for_new(name, license, "", &file, Some(&facts));
-    write_all(dir, &[("skep.toml", text.as_bytes()), (&file, &bytes)])?;
+    let written = [("skep.toml", text.as_bytes()), (&file, &bytes)];
+    write_all(dir, &written, session)?;
     let mut licenses = Table::new(&["object_says", "taken_for"]);
     for (string, spdx) in LICENSES {
         licenses.push([string.into(), spdx.into()]);
@@ -98,7 +100,7 @@ fn from_object(name: &Name, object: &Path, dir: &Path, session: &Session<'_>) ->
             "the object's license is `{said}`: write an SPDX expression into skep.toml"
         ));
     }
-    session.ui.next(&format!("cd {name} && skep publish"));
+    session.ui.next(format!("cd {name} && skep publish"));
     Ok(Report::answer("new")
         .fact("package", name.as_str())
         .fact("license", license)
@@ -142,10 +144,11 @@ fn from_template(name: &Name, hook: &str, dir: &Path, session: &Session<'_>) -> 
             ("README.md", readme.as_bytes()),
             ("LICENSE", license.as_bytes()),
         ],
+        session,
     )?;
     session
         .ui
-        .next(&format!("cd {name} && make && skep publish"));
+        .next(format!("cd {name} && make && skep publish"));
     Ok(Report::answer("new")
         .fact("package", name.as_str())
         .fact("license", TEMPLATE_LICENSE)
@@ -165,7 +168,7 @@ fn identifier(name: &Name) -> String {
 }
 
 /// Writes a new folder; nothing of it stays if something cannot be written.
-fn write_all(dir: &Path, files: &[(&str, &[u8])]) -> Result<()> {
+fn write_all(dir: &Path, files: &[(&str, &[u8])], session: &Session<'_>) -> Result<()> {
     fs::create_dir(dir).map_err(|e| CliError::io("make the folder", dir, &e))?;
     for (name, bytes) in files {
         let path = dir.join(name);
@@ -175,5 +178,9 @@ fn write_all(dir: &Path, files: &[(&str, &[u8])]) -> Result<()> {
             return Err(CliError::io("write", &path, &e));
         }
     }
+    let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+    session
+        .ui
+        .say(&format!("created {}/: {}", dir.display(), names.join(" ")));
     Ok(())
 }

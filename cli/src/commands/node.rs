@@ -8,10 +8,9 @@ use skep_proto::control::{Request, Response, Status};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Session;
-use super::repo::could_not;
 use crate::args::node::{Action, Node};
 use crate::client::{Client, node_config, start, start_failed, unexpected};
-use crate::error::{CliError, Exit, Hint, Result};
+use crate::error::{CliError, Exit, Hint, Result, could_not};
 use crate::home::config::Config;
 use crate::report::{Report, Table, Value};
 

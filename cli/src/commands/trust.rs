@@ -2,13 +2,14 @@
 
 use skep_proto::control::{Handle, Release, Request, Response};
 use skep_proto::name::{Name, PackageRef, RepoRef};
-use skep_proto::trust::file::{Glob, Who, append_rule, remove_rules};
+use skep_proto::trust::file::{Glob, Rule, Who, append_rule, remove_rules};
 
 use super::Session;
-use super::repo::{could_not, parse_name, parse_package, repo};
+use super::parse::{parse_name, parse_package};
+use super::repo::repo;
 use crate::args::trust::{Action, Trust};
 use crate::client::{Client, unexpected};
-use crate::error::{CliError, Exit, Hint, Result};
+use crate::error::{CliError, Exit, Hint, Result, could_not, quoted};
 use crate::home::repos::{Followed, Repos};
 use crate::report::{Report, Table};
 
@@ -29,7 +30,7 @@ pub(crate) async fn run(args: &Trust, session: &Session<'_>) -> Result<Report> {
         }
         Some(Action::Test { release }) => {
             parse_package(release, "trust test")?;
-            let mut client = Client::connect(session).await?;
+            let mut client = Client::looking(session).await?;
             let tested = super::verify::judged(release, "trust.test", false, &mut client).await;
             client.close().await;
             tested.and_then(|(report, refused)| super::verify::verdict(report, refused, session))
@@ -172,32 +173,108 @@ pub(crate) async fn believe(
     client.ask(Request::Reload).await.map(|_| ())
 }
 
+/// Removes the rules for exactly a package; else, if it is the label of a handle, all that trust
+/// that handle. A rule for more than the package is not removed for its sake.
 async fn remove(what: &str, session: &Session<'_>, client: &mut Client) -> Result<Report> {
-    let (followed, handle, package) = handle_of(what, session, client).await?;
-    let names_it = |who: &Who| matches!(who, Who::Handle { handle: id, .. } if *id == handle.id);
-    let covers = |rule: &skep_proto::trust::file::Rule| {
-        package.as_ref().is_none_or(|name| rule.covers(name))
-            && rule.publishers.iter().any(names_it)
+    let reference: PackageRef = what.parse().map_err(|e: skep_proto::name::Error| {
+        CliError::usage(e.to_string(), Hint::new("skep trust remove REPO/PACKAGE"))
+    })?;
+    let name = &reference.name;
+    let followed = Repos::of(&session.home).find(&reference.repo)?;
+    let alias = &followed.alias;
+    let rules = &followed.file.trust;
+    let exactly =
+        |rule: &Rule| matches!(rule.names.as_slice(), [only] if only.as_str() == name.as_str());
+    let labelled = |who: &Who| matches!(who, Who::Handle { label, .. } if label == name);
+    let where_ = |fits: &dyn Fn(&Rule) -> bool| -> Vec<usize> {
+        let rules = rules.iter().enumerate();
+        rules
+            .filter(|(_, rule)| fits(rule))
+            .map(|(at, _)| at)
+            .collect()
     };
-    let rules = followed.file.trust.iter().enumerate();
-    let positions: Vec<usize> = rules
-        .filter(|(_, rule)| covers(rule))
-        .map(|(at, _)| at)
-        .collect();
-    if positions.is_empty() {
-        return Err(CliError::new(
-            Exit::NotFound,
-            format!("no rule trusts `{}` for `{what}`", handle.label),
-            Hint::new("skep trust"),
-        ));
+    let mut removed = where_(&exactly);
+    if removed.is_empty() {
+        removed = where_(&|rule| rule.publishers.iter().any(labelled));
+    }
+    let wider = where_(&|rule| rule.covers(name));
+    let wider = wider.iter().filter(|at| !removed.contains(at));
+    let wider: Vec<&Rule> = wider.map(|at| &rules[*at]).collect();
+    if removed.is_empty() {
+        return Err(nothing_to_remove(&followed, name, &wider, session));
     }
     let text =
-        remove_rules(&followed.text, &positions).map_err(|e| could_not("remove a rule", &e))?;
-    Repos::of(&session.home).edit(&followed.alias, &text)?;
+        remove_rules(&followed.text, &removed).map_err(|e| could_not("remove a rule", &e))?;
+    Repos::of(&session.home).edit(alias, &text)?;
     client.ask(Request::Reload).await?;
+    if let Some(rule) = wider.first() {
+        session.ui.warn(&format!(
+            "{alias}/{name} is still covered by the rule that trusts {} for {alias}/{}; to remove that: {}",
+            labels(rule),
+            rule.names_text(),
+            to_remove(&followed, rule, session)
+        ));
+    }
+    let removed = removed.iter().map(|at| &rules[*at]);
+    let (names, who): (Vec<String>, Vec<String>) = removed
+        .map(|rule| (format!("{alias}/{}", rule.names_text()), labels(rule)))
+        .unzip();
     Ok(Report::answer("trust.remove")
-        .fact("rules", positions.len() as u64)
-        .fact("handle", handle.label.as_str()))
+        .fact("rules", names.len() as u64)
+        .fact("for", names)
+        .fact("handle", who.join(", ")))
+}
+
+fn nothing_to_remove(
+    followed: &Followed,
+    name: &Name,
+    wider: &[&Rule],
+    session: &Session<'_>,
+) -> CliError {
+    let alias = &followed.alias;
+    let (message, hint) = match wider.first() {
+        Some(rule) => (
+            format!(
+                "no rule is for `{alias}/{name}` alone: {} is trusted for {alias}/{}",
+                labels(rule),
+                rule.names_text()
+            ),
+            format!(
+                "to remove that rule: {}",
+                to_remove(followed, rule, session)
+            ),
+        ),
+        None => (
+            format!("no rule is for a package or a handle `{alias}/{name}`"),
+            "skep trust".to_owned(),
+        ),
+    };
+    CliError::new(Exit::NotFound, message, Hint::new(hint))
+}
+
+/// What to type so that a rule is gone.
+fn to_remove(followed: &Followed, rule: &Rule, session: &Session<'_>) -> String {
+    let alias = &followed.alias;
+    let label = rule.publishers.iter().find_map(|who| match who {
+        Who::Handle { label, .. } => Some(label),
+        Who::Key { .. } => None,
+    });
+    match label {
+        Some(label) => format!("skep trust remove {alias}/{label}"),
+        None => {
+            let file = session.home.repos_dir().join(format!("{alias}.toml"));
+            format!("edit the file {}", quoted(&file))
+        }
+    }
+}
+
+/// Whom a rule trusts.
+fn labels(rule: &Rule) -> String {
+    let publishers = rule.publishers.iter().map(|who| match who {
+        Who::Handle { label, .. } => label.to_string(),
+        Who::Key { key } => key.clone(),
+    });
+    publishers.collect::<Vec<_>>().join(", ")
 }
 
 /// A release that a reference means, with what the node thinks of it.
@@ -239,7 +316,7 @@ pub(crate) fn refused(release: &Release) -> CliError {
             "compare the fingerprint with one from another channel, then\nskep trust add {called}"
         )),
         Some(fact) if fact.check == "yank" => Hint::new("another version, or --allow-yanked"),
-        Some(fact) if fact.check == "change" => {
+        Some(fact) if fact.check == "change" || fact.check == "restriction" => {
             Hint::new("ask its publisher; then --accept-change")
         }
         _ => Hint::new(format!(

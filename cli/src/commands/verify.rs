@@ -3,7 +3,7 @@
 use skep_proto::control::{FactOutcome, Release, Request};
 
 use super::Session;
-use super::repo::parse_package;
+use super::parse::parse_package;
 use super::trust::{called, refused, release};
 use crate::args::verify::Verify;
 use crate::client::Client;
@@ -12,7 +12,7 @@ use crate::report::{Mark, Report, Table};
 
 pub(crate) async fn run(args: &Verify, session: &Session<'_>) -> Result<Report> {
     parse_package(&args.reference, "verify")?;
-    let mut client = Client::connect(session).await?;
+    let mut client = Client::looking(session).await?;
     let judged = judged(&args.reference, "verify", args.explain, &mut client).await;
     client.close().await;
     judged.and_then(|(report, refused)| verdict(report, refused, session))

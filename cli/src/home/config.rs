@@ -23,8 +23,12 @@ pub(crate) const PORT: u16 = 7701;
 /// Where the HTTP side listens unless somebody says otherwise: this machine only.
 pub(crate) const GATEWAY: SocketAddr =
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1)), 7700);
+/// From the port of an HTTP listener to one that is suggested in its place: past the node's own.
+const GATEWAY_STEP: u16 = 10;
 /// Most addresses to listen on, and most configured peers: a node reaches more through them.
 pub(crate) const ADDRESSES_MAX: usize = 64;
+/// Most HTTP listeners: one for each mode, on each kind of address, and some to spare.
+pub(crate) const GATEWAYS_MAX: usize = 8;
 /// Longest address of a peer in bytes.
 pub(crate) const ADDRESS_BYTES_MAX: usize = 255;
 
@@ -42,8 +46,9 @@ pub(crate) struct Config {
     pub(crate) gossip: Setting<bool>,
     /// Addresses that tickets name first: what others reach this node by.
     pub(crate) addresses: Setting<Vec<String>>,
-    /// Where the HTTP side listens; `gateway = []` is nowhere.
-    pub(crate) gateway: Setting<Option<SocketAddr>>,
+    /// Every `[[gateway]]`; `gateway = []` is none. The first one is served, the health of the node
+    /// is all that there is to ask for so far.
+    pub(crate) gateways: Setting<Vec<Gateway>>,
     /// The files that were read, highest first.
     pub(crate) files: Vec<PathBuf>,
 }
@@ -68,11 +73,43 @@ struct File {
     gateway: Option<Vec<Gateway>>,
 }
 
-/// One `[[gateway]]`.
-#[derive(Deserialize)]
+/// One `[[gateway]]`: an HTTP listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Gateway {
-    listen: SocketAddr,
+pub(crate) struct Gateway {
+    pub(crate) listen: SocketAddr,
+    #[serde(default)]
+    pub(crate) mode: Mode,
+}
+
+/// What a gateway hands out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Mode {
+    /// Only what the policy admits.
+    #[default]
+    Trusted,
+    /// The policy is skipped, hashes and signatures are not.
+    Normal,
+}
+
+impl Gateway {
+    fn on(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            mode: Mode::default(),
+        }
+    }
+}
+
+impl std::fmt::Display for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mode = match self.mode {
+            Mode::Trusted => "trusted",
+            Mode::Normal => "normal",
+        };
+        write!(f, "{} {mode}", self.listen)
+    }
 }
 
 #[derive(Deserialize)]
@@ -98,24 +135,37 @@ impl Config {
             }
         }
         let files = layers.iter().map(|(path, _)| path.clone()).collect();
-        let listen = highest(&mut layers, |file| file.listen.take());
-        let peers = highest(&mut layers, |file| file.peers.take());
-        let mdns = highest(&mut layers, |file| file.mdns.take());
-        let gossip = highest(&mut layers, |file| file.gossip.take());
-        let addresses = highest(&mut layers, |file| file.addresses.take());
-        let gateway = highest(&mut layers, |file| file.gateway.take());
-        let gateway = gateway.map(|(list, path)| (list.first().map(|g| g.listen), path));
+        let layers = &mut layers;
+        let one = || vec![Gateway::on(GATEWAY)];
         Ok(Self {
-            listen: setting(listen.map(|(l, path)| (l.addresses(), path)), || {
-                Listen::Port(PORT).addresses()
-            }),
-            peers: setting(peers, Vec::new),
-            mdns: setting(mdns, || true),
-            gossip: setting(gossip, || true),
-            addresses: setting(addresses, Vec::new),
-            gateway: setting(gateway, || Some(GATEWAY)),
+            listen: highest(layers, |file| file.listen.take())
+                .map(Listen::addresses)
+                .or(|| Listen::Port(PORT).addresses()),
+            peers: highest(layers, |file| file.peers.take()).or(Vec::new),
+            mdns: highest(layers, |file| file.mdns.take()).or(|| true),
+            gossip: highest(layers, |file| file.gossip.take()).or(|| true),
+            addresses: highest(layers, |file| file.addresses.take()).or(Vec::new),
+            gateways: highest(layers, |file| file.gateway.take()).or(one),
             files,
         })
+    }
+}
+
+impl Config {
+    /// The line of `config.toml` that has the node listen on the next ports.
+    pub(crate) fn listen_elsewhere(&self) -> String {
+        let next = |at: &SocketAddr| SocketAddr::new(at.ip(), at.port().wrapping_add(1));
+        let next = self.listen.value.iter().map(next);
+        let next: Vec<String> = next.map(|at| format!("\"{at}\"")).collect();
+        format!("listen = [{}]", next.join(", "))
+    }
+
+    /// The line of `config.toml` that has the HTTP side listen out of the way of a second node.
+    pub(crate) fn gateway_elsewhere(&self) -> String {
+        let first = self.gateways.value.first();
+        let at = first.map_or(GATEWAY, |gateway| gateway.listen);
+        let next = SocketAddr::new(at.ip(), at.port().wrapping_add(GATEWAY_STEP));
+        format!("gateway = [{{ listen = \"{next}\" }}]")
     }
 }
 
@@ -182,8 +232,15 @@ fn check(file: &File) -> std::result::Result<(), std::io::Error> {
             "more than {ADDRESSES_MAX} addresses in `listen` or `peers`"
         ));
     }
-    if file.gateway.as_ref().is_some_and(|list| list.len() > 1) {
-        return refuse("more than one `[[gateway]]`, where this skep serves one".to_owned());
+    let gateways = file.gateway.as_deref().unwrap_or_default();
+    if gateways.len() > GATEWAYS_MAX {
+        return refuse(format!("more than {GATEWAYS_MAX} `[[gateway]]`"));
+    }
+    for (at, gateway) in gateways.iter().enumerate() {
+        let same = |other: &Gateway| other.listen == gateway.listen && other.listen.port() != 0;
+        if gateways[..at].iter().any(same) {
+            return refuse(format!("two `[[gateway]]` listen on {}", gateway.listen));
+        }
     }
     let addresses = file.addresses.as_deref().unwrap_or_default();
     for peer in peers.iter().chain(addresses) {
@@ -198,21 +255,26 @@ fn check(file: &File) -> std::result::Result<(), std::io::Error> {
 fn highest<T>(
     layers: &mut [(PathBuf, File)],
     take: impl Fn(&mut File) -> Option<T>,
-) -> Option<(T, PathBuf)> {
-    layers
+) -> Setting<Option<T>> {
+    let found = layers
         .iter_mut()
-        .find_map(|(path, file)| take(file).map(|value| (value, path.clone())))
+        .find_map(|(path, file)| take(file).map(|value| (value, path.clone())));
+    let (value, from) = found.unzip();
+    Setting { value, from }
 }
 
-fn setting<T>(found: Option<(T, PathBuf)>, default: impl FnOnce() -> T) -> Setting<T> {
-    match found {
-        Some((value, path)) => Setting {
-            value,
-            from: Some(path),
-        },
-        None => Setting {
-            value: default(),
-            from: None,
-        },
+impl<T> Setting<Option<T>> {
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Setting<Option<U>> {
+        Setting {
+            value: self.value.map(change),
+            from: self.from,
+        }
+    }
+
+    fn or(self, default: impl FnOnce() -> T) -> Setting<T> {
+        Setting {
+            value: self.value.unwrap_or_else(default),
+            from: self.from,
+        }
     }
 }

@@ -33,10 +33,8 @@ fn an_answer_has_three_forms() {
          file size  9.4 KiB\n\
          hash       b3:9f2c81d0a7e4…\n\
          released   3 days ago\n\
-         successor  -\n\
          yanked     no\n\
-         keywords   ddos, xdp\n\
-         peers      -\n",
+         keywords   ddos, xdp\n",
         &format!(
             "name\tana/drop\nfile_size\t9626\nhash\t{hash}\nreleased\t2026-11-15T11:06:40Z\n\
              successor\t\nyanked\tno\nkeywords\tddos,xdp\npeers\t\n"

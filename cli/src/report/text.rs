@@ -76,7 +76,9 @@ fn rendered(group: &[Part], reader: Reader) -> String {
                 ..Table::new(&["", ""])
             };
             for fact in facts {
-                if let Part::Fact(key, value) = fact {
+                if let Part::Fact(key, value) = fact
+                    && (reader == Reader::Pipe || !value.is_nothing())
+                {
                     table.push([label(key, reader).into(), value.clone()]);
                 }
             }

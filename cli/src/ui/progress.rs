@@ -1,82 +1,117 @@
-//! Progress: a bar on a terminal; elsewhere one line when work has taken a second, and one when it
-//! is done.
+//! Progress of what takes longer than a second: a bar on a terminal; elsewhere a line at first, one
+//! every ten seconds, and one when it is done.
 
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Ui;
-use crate::report::text::cell;
+use crate::report::text::{cell, size};
 
 /// Work that takes less is not worth a word.
 const WORTH_A_WORD: Duration = Duration::from_secs(1);
+/// How often a line is said where no bar can be drawn: often enough to see that work goes on, seldom
+/// enough for a log.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+/// How often work that tells nothing is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Work that is going on. Dropping it without [`Progress::done`] removes the bar and says nothing:
 /// the error does.
 pub(crate) struct Progress<'a> {
     ui: &'a Ui,
     what: String,
+    /// In bytes, if it is known.
+    total: Option<u64>,
+    done: u64,
     started: Instant,
     shown: Shown,
 }
 
 enum Shown {
+    Nothing,
     Bar(ProgressBar),
-    /// Whether the first line was said.
-    Lines {
-        said: bool,
-    },
+    /// When the last line was said.
+    Lines(Duration),
 }
 
 impl<'a> Progress<'a> {
     pub(super) fn start(ui: &'a Ui, what: &str, total: Option<u64>) -> Self {
-        let manners = &ui.manners;
-        let draws = manners.progress && manners.stderr_is_terminal && manners.verbosity >= 0;
-        let shown = if draws {
-            Shown::Bar(bar(&cell(what), total))
-        } else {
-            Shown::Lines { said: false }
-        };
         Self {
             ui,
             what: what.to_owned(),
+            total,
+            done: 0,
             started: Instant::now(),
-            shown,
+            shown: Shown::Nothing,
         }
     }
 
     /// So much is done; call it as often as you like.
     pub(crate) fn at(&mut self, done: u64) {
-        let elapsed = self.started.elapsed();
-        self.at_time(done, elapsed);
+        self.done = done;
+        self.at_time(self.started.elapsed());
+    }
+
+    /// So much more is done.
+    pub(crate) fn add(&mut self, more: u64) {
+        self.at(self.done.saturating_add(more));
+    }
+
+    /// Waits for `work`, which tells nothing of how far it is.
+    pub(crate) async fn during<T>(&mut self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        loop {
+            match tokio::time::timeout(LOOK_EVERY, &mut work).await {
+                Ok(output) => return output,
+                Err(_) => self.at(self.done),
+            }
+        }
     }
 
     /// All is done: `summary` is said if the work was worth a word.
     pub(crate) fn done(self, summary: &str) {
-        match self.shown {
-            Shown::Bar(ref bar) => bar.finish_and_clear(),
-            Shown::Lines { .. } => {}
-        }
-        if self.was_shown(self.started.elapsed()) {
+        let worth_a_word = match &self.shown {
+            Shown::Nothing => false,
+            Shown::Bar(bar) => {
+                bar.finish_and_clear();
+                true
+            }
+            Shown::Lines(_) => true,
+        };
+        if worth_a_word {
             self.ui.say(summary);
         }
     }
 
-    fn at_time(&mut self, done: u64, elapsed: Duration) {
+    fn at_time(&mut self, elapsed: Duration) {
         match &mut self.shown {
-            Shown::Bar(bar) => bar.set_position(done),
-            Shown::Lines { said } if !*said && elapsed >= WORTH_A_WORD => {
-                *said = true;
-                self.ui.say(&format!("{} …", self.what));
+            Shown::Nothing if elapsed < WORTH_A_WORD => {}
+            Shown::Nothing => {
+                let manners = &self.ui.manners;
+                if manners.progress && manners.stderr_is_terminal && manners.verbosity >= 0 {
+                    let bar = bar(&cell(&self.what), self.total);
+                    bar.set_position(self.done);
+                    self.shown = Shown::Bar(bar);
+                } else {
+                    self.ui.say(&self.line());
+                    self.shown = Shown::Lines(elapsed);
+                }
             }
-            Shown::Lines { .. } => {}
+            Shown::Bar(bar) => bar.set_position(self.done),
+            Shown::Lines(last) if elapsed.saturating_sub(*last) >= LINE_EVERY => {
+                *last = elapsed;
+                self.ui.say(&self.line());
+            }
+            Shown::Lines(_) => {}
         }
     }
 
-    fn was_shown(&self, elapsed: Duration) -> bool {
-        match self.shown {
-            Shown::Bar(_) => elapsed >= WORTH_A_WORD,
-            Shown::Lines { said } => said,
+    /// How far it is, in words.
+    fn line(&self) -> String {
+        match self.total {
+            Some(total) => format!("{} … {} of {}", self.what, size(self.done), size(total)),
+            None => format!("{} …", self.what),
         }
     }
 }
@@ -92,7 +127,7 @@ impl Drop for Progress<'_> {
 fn bar(what: &str, total: Option<u64>) -> ProgressBar {
     let template = match total {
         Some(_) => "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
-        None => "{spinner} {msg} {bytes}",
+        None => "{spinner} {msg} {elapsed}",
     };
     let style = ProgressStyle::with_template(template).expect("a template of ours");
     let target = ProgressDrawTarget::stderr();
@@ -106,29 +141,47 @@ mod tests {
     use super::*;
     use crate::ui::Manners;
 
-    fn ui() -> Ui {
+    fn ui(stderr_is_terminal: bool) -> Ui {
         Ui::new(Manners {
-            stderr_is_terminal: false,
+            progress: true,
+            stderr_is_terminal,
             ..Manners::of_streams()
         })
     }
 
     #[test]
     fn short_work_is_not_worth_a_word() {
-        let ui = ui();
-        let mut progress = ui.progress("fetching", Some(10));
-        progress.at_time(5, WORTH_A_WORD - Duration::from_millis(1));
-        assert!(!progress.was_shown(WORTH_A_WORD * 2));
-        progress.at(10);
-        progress.done("fetched");
+        for terminal in [false, true] {
+            let ui = ui(terminal);
+            let mut progress = ui.progress("fetching", Some(10));
+            progress.at_time(WORTH_A_WORD.saturating_sub(Duration::from_millis(1)));
+            assert!(matches!(progress.shown, Shown::Nothing));
+        }
     }
 
     #[test]
-    fn long_work_without_a_terminal_begins_and_ends_with_a_line() {
-        let ui = ui();
-        let mut progress = ui.progress("fetching", None);
-        progress.at_time(5, WORTH_A_WORD);
-        assert!(progress.was_shown(WORTH_A_WORD));
-        assert!(matches!(progress.shown, Shown::Lines { said: true }));
+    fn long_work_has_a_bar_on_a_terminal() {
+        let ui = ui(true);
+        let mut progress = ui.progress("fetching", Some(10));
+        progress.at_time(WORTH_A_WORD);
+        assert!(matches!(progress.shown, Shown::Bar(_)));
+    }
+
+    #[test]
+    fn long_work_without_a_terminal_has_a_line_every_ten_seconds() {
+        let ui = ui(false);
+        let mut progress = ui.progress("fetching", Some(2048));
+        progress.done = 1024;
+        assert_eq!(progress.line(), "fetching … 1.0 KiB of 2.0 KiB");
+        let mut lines = Vec::new();
+        for tenths in 0..250 {
+            let now = Duration::from_millis(tenths * 100);
+            progress.at_time(now);
+            match progress.shown {
+                Shown::Lines(last) if last == now => lines.push(tenths),
+                _ => {}
+            }
+        }
+        assert_eq!(lines, [10, 110, 210]);
     }
 }

@@ -123,15 +123,15 @@ fn packages() {
     check(&fixture, "new", "new guard --from drop/drop.bpf.o");
     check(&fixture, "repo.create", "repo create ana");
     check(&fixture, "publish", "publish drop");
-    check(&fixture, "info", "info ana/drop");
     check(&fixture, "get", "get ana/drop");
     check(&fixture, "get.dsse", "get ana/drop --dsse");
     check(&fixture, "verify", "verify ana/drop --explain");
     check(
         &fixture,
         "publish.status",
-        "publish --yank ana/drop@0.1.0 --yes",
+        "publish --yank ana/drop@0.1.0 --because speed --yes",
     );
+    check(&fixture, "info", "info ana/drop@0.1.0");
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn trust() {
     fixture.run("publish drop --yes");
     check(&fixture, "trust", "trust");
     check(&fixture, "trust.test", "trust test ana/drop");
-    check(&fixture, "trust.remove", "trust remove ana/drop");
+    check(&fixture, "trust.remove", "trust remove ana/ana");
     check(&fixture, "trust.add", "trust add ana/drop --yes");
 }
 

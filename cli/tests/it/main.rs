@@ -1,6 +1,7 @@
 //! The command line as a product: its manual, its JSON, and how it behaves on pipes and signals.
 
 mod fixture;
+mod homes;
 mod json;
 mod nodes;
 mod streams;

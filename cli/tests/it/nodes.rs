@@ -1,5 +1,6 @@
 //! What needs a node that runs, or two: signals, and a ticket from one person to another.
 
+use std::fs;
 use std::process::Stdio;
 
 use rustix::process::Signal;
@@ -27,13 +28,8 @@ fn a_node_ends_cleanly_at_ctrl_c_and_when_a_supervisor_says_so() {
 fn a_demo_that_is_interrupted_leaves_nothing_behind() {
     let fixture = Fixture::new();
     let temporary = fixture.path().join("tmp");
-    std::fs::create_dir(&temporary).expect("made");
-    let is_empty = || {
-        std::fs::read_dir(&temporary)
-            .expect("there")
-            .next()
-            .is_none()
-    };
+    fs::create_dir(&temporary).expect("made");
+    let is_empty = || fs::read_dir(&temporary).expect("there").next().is_none();
     let child = fixture
         .skep("demo")
         .env("TMPDIR", &temporary)
@@ -75,7 +71,7 @@ fn a_friend_with_a_ticket_is_asked_and_then_has_the_package() {
 
     fixture.run(&format!("{line} --yes"));
     for file in ["drop.bpf.o", "dropctl", "README.md", "LICENSE"] {
-        let read = |dir: &str| std::fs::read(fixture.path().join(dir).join(file)).expect("there");
+        let read = |dir: &str| fs::read(fixture.path().join(dir).join(file)).expect("there");
         assert!(read("drop") == read("out/drop-0.1.0"), "{file} differs");
     }
 
@@ -99,5 +95,94 @@ fn a_ticket_without_a_package_lists_them() {
         "error: this ticket leads to the repository `ana`, and names no package\n  \
            package  ana/drop\n\
          hint: skep get ana/drop\n"
+    );
+}
+
+#[test]
+fn a_get_that_is_interrupted_keeps_what_came_and_says_how_to_go_on() {
+    let fixture = Fixture::new();
+    // Long enough that the signal comes before the end, also on a fast machine.
+    let bytes: Vec<u8> = (0..48_u32 << 20).flat_map(|n| n.to_le_bytes()).collect();
+    fs::write(fixture.path().join("drop/big.bin"), &bytes).expect("written");
+    let toml = fixture.path().join("drop/skep.toml");
+    let text = fs::read_to_string(&toml).expect("a package");
+    fs::write(&toml, format!("{text}\n[[file]]\npath = \"big.bin\"\n")).expect("written");
+    fixture.run("publish drop --yes");
+    let author = fixture.node("home");
+    let ticket = fixture.run("repo ticket ana drop");
+    fixture.new_home("friend");
+
+    let line = format!("get {} --home friend -o out --yes", ticket.trim());
+    let child = fixture
+        .skep(&line)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("skep runs");
+    let partial = fixture.path().join("friend/store/partial");
+    let begun = || fs::read_dir(&partial).is_ok_and(|mut files| files.next().is_some());
+    while !begun() {
+        std::thread::yield_now();
+    }
+    let process = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(process, Signal::INT).expect("it runs");
+    let output = child.wait_with_output().expect("it ends");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(
+        stderr.ends_with(
+            "error: interrupted; what was fetched of `ana/drop@0.1.0` is kept\n\
+             hint: to go on from there: skep get ana/drop@0.1.0 -o out\n"
+        ),
+        "{stderr}"
+    );
+    assert!(begun(), "what came is gone");
+    assert!(
+        !fixture.path().join("out").exists(),
+        "nothing is half there"
+    );
+
+    fixture.run("get ana/drop@0.1.0 -o out --home friend");
+    assert!(fs::read(fixture.path().join("out/drop-0.1.0/big.bin")).expect("there") == bytes);
+    drop(author);
+}
+
+#[test]
+fn a_ticket_of_a_repository_that_is_followed_needs_nobody_who_answers() {
+    let fixture = Fixture::new();
+    fixture.run("publish drop --yes");
+    let author = fixture.node("home");
+    let ticket = fixture.run("repo ticket ana drop");
+    let ticket = ticket.trim();
+    fixture.new_home("friend");
+    fixture.run(&format!("get {ticket} --home friend -o out --yes"));
+    drop(author);
+
+    let line = format!("get {ticket} --home friend -o again");
+    let output = fixture.skep(&line).output().expect("skep runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(
+        stderr.contains(
+            "warning: no peer that has the repository could be reached; going on with what is known here\n"
+        ),
+        "{stderr}"
+    );
+    assert!(fixture.path().join("again/drop-0.1.0/dropctl").exists());
+
+    // Of one that is not, it says whom it tried.
+    fixture.new_home("stranger");
+    let line = format!("get {ticket} --home stranger");
+    let output = fixture.skep(&line).output().expect("skep runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(5), "{stderr}");
+    assert!(
+        stderr.contains("\n  tried  /ip4/127.0.0.1/tcp/"),
+        "{stderr}"
+    );
+    let repos = fixture.path().join("stranger/repos.d");
+    assert!(
+        fs::read_dir(repos).expect("there").next().is_none(),
+        "it is not followed"
     );
 }

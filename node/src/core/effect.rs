@@ -99,6 +99,11 @@ pub enum Reply {
     Want(WantEnd),
     /// No peer was compared with to the end within the time.
     TimedOut,
+    /// As `TimedOut`, and this peer was found to say something false meanwhile.
+    Lied {
+        peer: NodeId,
+        what: String,
+    },
 }
 
 /// News for logs, metrics and tests.

@@ -34,6 +34,10 @@ impl Peers {
             limit: KNOWN_MAX,
         }
     }
+
+    pub(super) fn dial_soon(&mut self) {
+        self.next_dial = Time::default();
+    }
 }
 
 impl Core {

@@ -3,6 +3,7 @@
 mod frontier;
 mod logs;
 mod memory;
+mod restrictions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use skep_proto::key::Key;
 use skep_proto::log::checkpoint::Checkpoint;
 use skep_proto::log::fork::ForkEvidence;
 use skep_proto::name::{Name, Version};
-use skep_proto::repo::chain::Chain;
+use skep_proto::repo::chain::{self, Chain};
 use skep_proto::repo::fact::LogFacts;
 use skep_proto::repo::root::{Pin, SignedRoot, Visibility};
 use skep_proto::repo::view::View;
@@ -30,6 +31,7 @@ use frontier::Last;
 pub use logs::CutProof;
 use logs::Log;
 pub(super) use logs::{Contradiction, Standing, Target};
+pub use restrictions::{Restriction, RestrictionKey, RestrictionKind, restriction_key};
 
 /// What the store held of one repository when it was opened.
 #[derive(Debug)]
@@ -47,6 +49,9 @@ pub struct Restored {
     pub evidence: BTreeMap<Key, ForkEvidence>,
     pub holdings: BTreeMap<Sha256, Holding>,
     pub admitted: BTreeMap<(Name, Version), Sha256>,
+    pub restrictions: BTreeMap<RestrictionKey, Restriction>,
+    /// Registrars whose log a peer was seen to hold.
+    pub confirmed: BTreeSet<Key>,
 }
 
 #[derive(Debug, Default)]
@@ -79,6 +84,9 @@ pub(super) struct Repository {
     holdings: Arc<BTreeMap<Sha256, Holding>>,
     offered: Arc<BTreeSet<Blake3>>,
     admitted: Arc<BTreeMap<(Name, Version), Sha256>>,
+    restrictions: Arc<BTreeMap<RestrictionKey, Restriction>>,
+    /// Registrars whose log a peer was seen to hold, in any run.
+    ever_confirmed: BTreeSet<Key>,
     stale: bool,
 }
 
@@ -133,6 +141,8 @@ impl Repository {
             holdings: Arc::new(restored.holdings),
             offered: Arc::default(),
             admitted: Arc::new(restored.admitted),
+            restrictions: Arc::new(restored.restrictions),
+            ever_confirmed: restored.confirmed,
             stale: true,
         };
         if let Some(basis) = restored.shown {
@@ -217,7 +227,7 @@ impl Repository {
         if before.is_some() {
             let chain = Arc::make_mut(&mut self.chain);
             for document in documents {
-                // An invalid one is nobody's fault that could be named: it may be the peer's of our peer.
+                // [`Self::refute`] names what is wrong with one that is not taken.
                 drop(chain.accept(document));
             }
         } else {
@@ -237,6 +247,14 @@ impl Repository {
         }
         changes.extend(self.followed_since(before));
         changes
+    }
+
+    /// Why one of these documents is of no chain of this repository, if one is not: a node keeps and
+    /// passes on only what it has checked, so whoever sends such a document is to blame for it.
+    pub(super) fn refute(&self, documents: &[SignedRoot]) -> Option<chain::Error> {
+        let mut chain = Chain::clone(&self.chain);
+        let mut accepted = documents.iter().map(|signed| chain.accept(signed.clone()));
+        accepted.find_map(Result::err)
     }
 
     fn fact(&self, kind: FactKind, key: String, value: Vec<u8>) -> Change {
@@ -272,6 +290,8 @@ impl Repository {
             let position = LogPosition {
                 size: facts.len() as u64,
                 whole: self.whole(key).cloned(),
+                confirmed: self.logs.get(key).is_some_and(|log| log.confirmed),
+                ever_confirmed: self.ever_confirmed.contains(key),
             };
             (*key, position)
         });
@@ -285,6 +305,7 @@ impl Repository {
             holdings: Arc::clone(&self.holdings),
             offered: Arc::clone(&self.offered),
             admitted: Arc::clone(&self.admitted),
+            restrictions: Arc::clone(&self.restrictions),
             logs: positions.collect(),
         })
     }
@@ -304,6 +325,8 @@ impl Restored {
             evidence: BTreeMap::new(),
             holdings: BTreeMap::new(),
             admitted: BTreeMap::new(),
+            restrictions: BTreeMap::new(),
+            confirmed: BTreeSet::new(),
         }
     }
 }

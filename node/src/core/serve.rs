@@ -110,15 +110,21 @@ impl Core {
             .get(&id)
             .and_then(|repo| repo.serve_entries(&key, from, to, size, &root));
         match served {
-            Some((to, proof)) => self.out.push(Effect::SendEntries {
-                session,
-                request,
-                repo: id,
-                key,
-                from,
-                to,
-                proof,
-            }),
+            Some((to, proof)) => {
+                self.out.push(Effect::SendEntries {
+                    session,
+                    request,
+                    repo: id,
+                    key,
+                    from,
+                    to,
+                    proof,
+                });
+                let whole = self.repos.get(&id).and_then(|repo| repo.whole(&key));
+                if whole.is_some_and(|whole| whole.size == to) {
+                    self.confirm(id, &key);
+                }
+            }
             None => self.refuse(session, request),
         }
     }

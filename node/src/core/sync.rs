@@ -7,7 +7,7 @@
 //! are not answered.
 
 mod gossip;
-mod greet;
+pub(in crate::core) mod greet;
 mod logs;
 mod walk;
 
@@ -65,6 +65,7 @@ impl Core {
 
     /// Ends every session with a peer that did what no honest one does.
     pub(in crate::core) fn misbehaved(&mut self, peer: NodeId, what: String) {
+        self.remember_lie(peer, &what);
         self.tell(Event::Misbehaved { peer, what });
         let sessions = self.sessions.iter().filter(|(_, s)| s.peer == peer);
         for (session, _) in sessions {
@@ -150,6 +151,10 @@ impl Core {
             }
             (Asked::Tags, Answer::Tags(tags)) => self.learn_tags(session, &tags),
             (Asked::Roots { repo }, Answer::Roots { documents, more }) => {
+                let false_one = self.repos.get(&repo).and_then(|r| r.refute(&documents));
+                if let Some(why) = false_one {
+                    return self.misbehaved_in(session, &format!("a false root document: {why}"));
+                }
                 let news = self.accept_roots(repo, documents);
                 if more && news {
                     self.ask(session, Asked::Roots { repo });

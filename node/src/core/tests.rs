@@ -413,3 +413,92 @@ fn a_request_that_is_not_answered_ends_the_session() {
     let ended = |e: &Effect| matches!(e, Effect::Disconnect { ban_s: None, .. });
     assert!(late.iter().any(ended), "slow is not dishonest");
 }
+
+/// What a host that follows `made` asked last of the peer at the other end.
+fn asked(effects: &[Effect]) -> (u32, Request) {
+    let mut requests = effects.iter().filter_map(|effect| match effect {
+        Effect::Send {
+            message: Message::Request { id, request },
+            ..
+        } => Some((*id, request.clone())),
+        _ => None,
+    });
+    requests.next_back().expect("a request")
+}
+
+#[test]
+fn a_false_root_document_costs_its_sender_the_session_and_is_told_to_who_waits() {
+    use skep_proto::sync::wire::{Answer, tag};
+    let made = made();
+    let mut host = Host::new(20, &made);
+    let (id, repo) = (RequestId(1), made.id);
+    let wait = Input::Command(id, Command::AwaitSync { repo });
+    host.core.handle(Time(0), wait);
+    let mut effects = connect(&mut host, 10, true);
+    loop {
+        let (id, request) = asked(&effects);
+        let answer = match request {
+            Request::Hello(_) => Answer::Hello(sync::greet::hello([99; 32])),
+            Request::Tags(_) => {
+                let (us, them) = (node(20), node(10));
+                let opener = (us.key(), &[10; 32]);
+                Answer::Tags(vec![tag(&repo, opener, (them.key(), &[99; 32]), 1)])
+            }
+            Request::Roots { .. } => {
+                let mut root = made.root.clone();
+                let mut bytes = *root.signatures[0].1.as_bytes();
+                bytes[0] ^= 1;
+                root.signatures[0].1 = skep_proto::key::Signature::from_bytes(bytes);
+                Answer::Roots {
+                    documents: vec![root],
+                    more: false,
+                }
+            }
+            other => panic!("{other:?} after a false root document"),
+        };
+        let is_last = matches!(answer, Answer::Roots { .. });
+        let heard = Input::Heard {
+            session: SESSION,
+            frame: Message::Answer { id, answer }.encode(),
+        };
+        effects = host.core.handle(Time(0), heard);
+        if is_last {
+            break;
+        }
+    }
+    let banned = |e: &Effect| matches!(e, Effect::Disconnect { ban_s: Some(_), .. });
+    assert!(effects.iter().any(banned));
+    let replied = |effects: &[Effect]| {
+        effects.iter().find_map(|effect| match effect {
+            Effect::Reply(to, reply) if *to == id => Some(reply.clone()),
+            _ => None,
+        })
+    };
+    let another_may_come = host.core.handle(Time(ANOTHER_PEER_MS - 1), Input::Woken);
+    assert_eq!(replied(&another_may_come), None);
+    let told = replied(&host.core.handle(Time(ANOTHER_PEER_MS), Input::Woken));
+    let Some(Reply::Lied { peer, what }) = told else {
+        panic!("{told:?}");
+    };
+    assert_eq!(peer, node(10));
+    assert!(what.contains("a false root document"), "{what}");
+    assert!(host.core.lied.is_empty(), "and forgotten");
+}
+
+#[test]
+fn a_core_that_begins_again_dials_whom_it_knew() {
+    let made = made();
+    let mut host = Host::author(10, &made);
+    let (peer, addresses) = (node(20), vec!["/ip4/192.0.2.1/tcp/7701".to_owned()]);
+    let found = Input::Discovered { peer, addresses };
+    let dials = |effects: &[Effect]| {
+        let dial = |e: &Effect| matches!(e, Effect::Dial { peer, .. } if *peer == node(20));
+        effects.iter().any(dial)
+    };
+    assert!(dials(&host.core.handle(Time(1), found)));
+    connect(&mut host, 20, true);
+    host.core.restart([10; 32], vec![]);
+    assert!(host.core.sessions.is_empty());
+    let again = host.core.handle(Time(2), made.configured());
+    assert!(dials(&again), "nobody tells it of the peer again");
+}

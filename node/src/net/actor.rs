@@ -11,14 +11,14 @@ use libp2p::{Multiaddr, PeerId};
 use skep_proto::id::NodeId;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::{Duration, sleep};
 
 use super::address::{self, Resolved, Transport};
 use super::blobs::fetch::{FetchError, Fetching, Opened};
 use super::blobs::serve::{BlobSource, Serving};
 use super::dial::{Dials, Next};
 use super::gossip::{self, Gossip};
-use super::limits::HEAD_START;
+use super::limits::{BAN, HEAD_START};
 use super::peers::{Link, Peers, Session};
 use super::session::{self, End, Registry, SessionId, Setup, Why};
 use super::streams::{self, OpenId, Protocol};
@@ -416,8 +416,11 @@ impl Actor {
                         self.swarm.close_connection(on);
                         self.want_session(peer);
                     }
-                    End::Ended(_) => {
+                    End::Ended(why) => {
                         known.owed = None;
+                        if why == Why::Misbehaved {
+                            self.swarm.behaviour_mut().admission.ban_for(*peer, BAN);
+                        }
                         self.disconnect(peer);
                     }
                     End::Refused => self.disconnect(peer),
@@ -465,7 +468,8 @@ impl Actor {
         self.swarm.disconnect_peer_id(*peer).ok();
     }
 
-    /// Reports a peer, ends its session, disconnects it.
+    /// Reports a peer, ends its session, disconnects it, and refuses it for a while: what broke the
+    /// protocol once would cost us the same again and again.
     fn misbehaved(&mut self, peer: &PeerId, what: String) {
         let Some(known) = self.peers.peer(peer) else {
             return;
@@ -475,6 +479,7 @@ impl Actor {
             self.sessions.end(id, Why::Misbehaved);
         }
         self.tell(Event::Misbehaved { peer: node, what });
+        self.swarm.behaviour_mut().admission.ban_for(*peer, BAN);
         self.disconnect(peer);
     }
 
@@ -482,8 +487,9 @@ impl Actor {
         let peer = address::peer_of(node);
         // Far beyond any ban, and an `Instant` that far can be made.
         let for_s = for_s.min(u64::from(u32::MAX));
-        let until = Instant::now() + Duration::from_secs(for_s);
-        self.swarm.behaviour_mut().admission.ban(peer, until);
+        let for_so_long = Duration::from_secs(for_s);
+        let admission = &mut self.swarm.behaviour_mut().admission;
+        admission.ban_for(peer, for_so_long);
         if let Some(Session::Open(id, _)) = self.peers.peer(&peer).map(|peer| peer.session) {
             self.sessions.end(id, Why::ByUs);
         }

@@ -14,7 +14,7 @@ use libp2p::swarm::{
     THandlerInEvent, THandlerOutEvent, ToSwarm, dummy,
 };
 use libp2p::{Multiaddr, PeerId};
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 
 use super::limits::{BANS_MAX, CONNECTIONS_PER_PEER_MAX, PENDING_INBOUND_MAX};
 use super::{Limits, address};
@@ -166,8 +166,9 @@ impl Behaviour {
         }
     }
 
-    pub(super) fn ban(&mut self, peer: PeerId, until: Instant) {
-        self.seats.ban(peer, until, Instant::now());
+    pub(super) fn ban_for(&mut self, peer: PeerId, time: Duration) {
+        let now = Instant::now();
+        self.seats.ban(peer, now + time, now);
         if self.seats.seats.values().any(|seat| seat.peer == peer) {
             self.closing.push_back(peer);
         }

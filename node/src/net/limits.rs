@@ -18,6 +18,9 @@ pub(super) const QUEUE_FRAMES_MAX: usize = 256;
 /// Peers that are banned at once; past it, the ban that ends first is lifted. A ban costs 48
 /// bytes, a new key costs an attacker nothing: more would not help.
 pub(super) const BANS_MAX: usize = 4_096;
+/// How long a peer whose frames or streams break a protocol is refused: as long as the core refuses
+/// one whose messages do.
+pub(super) const BAN: Duration = Duration::from_secs(600);
 /// Addresses of one peer that are dialed.
 pub(super) const ADDRESSES_MAX: usize = 16;
 /// How long TCP has the field to itself, before QUIC is tried as well. TCP moves twice as much.

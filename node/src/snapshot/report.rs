@@ -1,8 +1,11 @@
 //! A repository in the words of the control protocol.
 
+use std::collections::BTreeMap;
+
 use skep_proto::control::{
     Fact, FactOutcome, Handle, Ineffective, Package, ReleaseLine, Repo, RepoLine,
 };
+use skep_proto::hash::Blake3;
 use skep_proto::log::entry::Role;
 use skep_proto::name::Version;
 use skep_proto::repo::authority::{self, Outcome};
@@ -71,7 +74,17 @@ impl RepoSnapshot {
             unknown_entries: view.map_or(0, |view| view.unknown),
             forked_keys: view.map_or(Vec::new(), forked),
             ineffective: self.ineffective(),
+            held_releases: self.holdings.len(),
+            held_bytes: self.held().values().sum(),
         }
+    }
+
+    /// Every blob of the releases that are held, with its size.
+    pub fn held(&self) -> BTreeMap<Blake3, u64> {
+        let holdings = self.holdings.values();
+        holdings
+            .flat_map(|holding| holding.blobs.iter().copied())
+            .collect()
     }
 
     /// Operations of authority that changed nothing, and why.

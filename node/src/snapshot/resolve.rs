@@ -8,6 +8,7 @@ use skep_proto::repo::view::{Package, Pending, Release, ReleaseState, View};
 use skep_proto::trust::{Asked, Decision, Handle, Listing, Subject, decide};
 
 use super::RepoSnapshot;
+use crate::core::RestrictionKind;
 
 /// A release, and what this node thinks of it.
 #[derive(Debug, Clone)]
@@ -89,6 +90,25 @@ impl RepoSnapshot {
         })
     }
 
+    /// What was shown of a release and vanished. Of a quarantine only who admitted one of the
+    /// manifests before is not asked again.
+    fn vanished_from(
+        &self,
+        name: &Name,
+        version: &Version,
+        manifest: Sha256,
+    ) -> Option<&'static str> {
+        match self.vanished(name, version)? {
+            RestrictionKind::Yanked => Some("yanked"),
+            RestrictionKind::Quarantined
+                if self.admitted_before(name, version) == Some(manifest) =>
+            {
+                None
+            }
+            RestrictionKind::Quarantined => Some("quarantined"),
+        }
+    }
+
     fn is_doubtful(&self) -> bool {
         *self.chain.state() != State::Ok || self.paused.is_some()
     }
@@ -129,6 +149,7 @@ impl RepoSnapshot {
                 })
                 .collect(),
             yanked: release.yanked.on,
+            vanished: self.vanished_from(&package.name, version, manifest),
             suspended: suspended(view, package, release),
             members_only: document.is_some_and(|d| d.visibility == Visibility::Members),
             witnessed: document.is_some_and(|d| d.witnesses.is_some()),

@@ -1,18 +1,18 @@
 //! Blobs on disk: complete ones under their hash, partial ones a verified group at a time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, Read, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use skep_proto::blob::{self, GROUP_BYTES, GroupList, GroupLister, group_count, group_len};
 use skep_proto::bytes::{self, Reader, Writer};
 use skep_proto::claimed::Verified;
 use skep_proto::hash::Blake3;
 
-use super::durable::{Durable, Sealed, Steps, read_sealed, steps};
+use super::durable::{Durable, Sealed, Steps, make_dir_unsynced, read_sealed, steps};
 use super::event::{Event, Events};
 use super::index::{Index, VALUE_BYTES_MAX};
 use super::repos::set_aside;
@@ -26,7 +26,7 @@ const READ_BYTES: usize = 1 << 18;
 /// Longest partial list in bytes.
 const LIST_BYTES_MAX: usize = 32 * 16_384 + 32;
 
-const LIST: Steps = steps!("list");
+const LIST: (&str, &str) = ("list.before-rename", "list.after-rename");
 const BLOB: Steps = steps!("blob");
 const IMPORT: Steps = steps!("import");
 
@@ -38,10 +38,23 @@ pub(super) struct Blobs {
     events: Events,
     /// Blobs that were begun in this process.
     partial: Mutex<BTreeMap<Blake3, Arc<Partial>>>,
-    /// One blob begins or ends at a time.
-    turning: Mutex<()>,
+    /// One blob begins or ends at a time, but for the waits for the medium.
+    turning: Mutex<Turning>,
+    /// A blob has left [`Turning::unsynced`].
+    settled: Condvar,
     /// The latest first.
     lists: Mutex<VecDeque<Arc<Verified<GroupList>>>>,
+}
+
+/// What has a name that is not durable yet. Blobs that end at the same time wait for the medium
+/// together, which costs about as much as one of them alone.
+#[derive(Debug, Default)]
+struct Turning {
+    /// Nobody begins, ends or removes these until they are durable: whoever hears that a blob is
+    /// whole may rely on it.
+    unsynced: BTreeSet<Blake3>,
+    /// Folders that were made, and are not known to be durable.
+    unsynced_folders: BTreeSet<PathBuf>,
 }
 
 /// A blob that was begun. Its file is opened for each group: a package of ten thousand small files
@@ -61,6 +74,7 @@ impl Blobs {
             events,
             partial: Mutex::default(),
             turning: Mutex::default(),
+            settled: Condvar::new(),
             lists: Mutex::default(),
         }
     }
@@ -154,7 +168,7 @@ impl Blobs {
             Some(list) if list.size() != size => return Err(other_size.into()),
             _ => {}
         }
-        let _one = lock(&self.turning);
+        let _turn = self.turn(hash)?;
         if let Some(info) = self.blob(hash)? {
             return match info.size == size {
                 true => Ok(Held::Whole),
@@ -185,8 +199,9 @@ impl Blobs {
         if let Some(list) = given {
             if list.group_count() > 1 {
                 let bytes = encode_list(list);
+                // Without it, and that can only be after a power cut, it is asked of a peer again.
                 self.durable
-                    .write_sealed(&self.list_path(hash), &bytes, &LIST)?;
+                    .write_sealed_unsynced(&self.list_path(hash), &bytes, LIST)?;
             }
             return Ok(Some(list.clone()));
         }
@@ -252,35 +267,88 @@ impl Blobs {
     }
 
     pub(super) fn finish(&self, hash: &Blake3) -> Result<(), Error> {
-        let _one = lock(&self.turning);
         let Some(partial) = self.begun(hash) else {
-            return match self.blob(hash)? {
-                Some(_) => Ok(()),
-                None => Err(Error::NotBegun { hash: *hash }),
-            };
+            return self.finished_already(hash);
         };
         let missing = lock(&partial.held).iter().filter(|held| !**held).count();
         if missing > 0 {
             let hash = *hash;
             return Err(Error::Incomplete { hash, missing });
         }
-        let (file, path) = self.data(hash)?.ok_or(Error::NotBegun { hash: *hash })?;
+        let Some((file, path)) = self.data(hash)? else {
+            return self.finished_already(hash);
+        };
         // An older one under another size may have left more.
         let cut = file.set_len(partial.list.size());
         cut.map_err(Error::io("cut", &path))?;
         self.durable.hit(BLOB.before_fsync);
         if let Err(error) = file.sync_all() {
+            let _turn = self.turn(hash)?;
             // Nobody knows what of it is on the medium, and asking again would not tell.
             self.forget_partial(hash)?;
             return Err(Error::io("sync", path)(error));
         }
+        let mut turning = self.turn(hash)?;
+        let is_the_same = |now: Arc<Partial>| Arc::ptr_eq(&now, &partial);
+        if !self.begun(hash).is_some_and(is_the_same) {
+            // Somebody else was faster, or removed it.
+            drop(turning);
+            return self.finished_already(hash);
+        }
         self.durable.hit(BLOB.before_rename);
-        self.make_fan_out(hash)?;
-        self.durable
-            .rename(&path, &self.path(hash), BLOB.after_rename)?;
+        self.make_fan_out(hash, &mut turning)?;
+        let to = self.path(hash);
+        self.durable.move_to(&path, &to, BLOB.after_rename)?;
+        let _turn = self.settle(hash, turning)?;
         self.durable.hit("blob.after-sync");
         self.keep_list(&partial.list);
         self.forget_partial(hash)
+    }
+
+    /// Done if the blob is whole; of one that is not, nothing was begun.
+    fn finished_already(&self, hash: &Blake3) -> Result<(), Error> {
+        let _turn = self.turn(hash)?;
+        match self.blob(hash)? {
+            Some(_) => Ok(()),
+            None => Err(Error::NotBegun { hash: *hash }),
+        }
+    }
+
+    /// Waits for one's turn with a blob: until its name, if it just got one, is durable.
+    fn turn(&self, hash: &Blake3) -> Result<MutexGuard<'_, Turning>, Error> {
+        let mut turning = lock(&self.turning);
+        while turning.unsynced.contains(hash) {
+            let waited = self.settled.wait(turning);
+            turning = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        self.durable.check()?;
+        Ok(turning)
+    }
+
+    /// Makes the name durable that a blob has just got, while others have their turn; gives the
+    /// turn back.
+    fn settle<'a>(
+        &'a self,
+        hash: &Blake3,
+        mut turning: MutexGuard<'a, Turning>,
+    ) -> Result<MutexGuard<'a, Turning>, Error> {
+        let path = self.path(hash);
+        let folder = folder_of(&path);
+        let is_new = turning.unsynced_folders.contains(folder);
+        turning.unsynced.insert(*hash);
+        drop(turning);
+        let synced = match is_new {
+            true => self.durable.sync_parent(folder),
+            false => Ok(()),
+        };
+        let synced = synced.and_then(|()| self.durable.sync_parent(&path));
+        let mut turning = lock(&self.turning);
+        turning.unsynced.remove(hash);
+        // They go on when the caller's turn is over.
+        self.settled.notify_all();
+        synced?;
+        turning.unsynced_folders.remove(folder);
+        Ok(turning)
     }
 
     pub(super) fn import(&self, from: &mut dyn Read) -> Result<BlobInfo, Error> {
@@ -300,17 +368,23 @@ impl Blobs {
         }
         let list = lister.finish();
         let (hash, size) = (*list.hash(), list.size());
-        let _one = lock(&self.turning);
-        self.make_fan_out(&hash)?;
+        let to = self.path(&hash);
+        self.durable.hit(IMPORT.before_fsync);
+        let synced = temporary.file.sync_all();
+        synced.map_err(Error::io("sync", &to))?;
+        let mut turning = self.turn(&hash)?;
+        self.durable.hit(IMPORT.before_rename);
+        self.make_fan_out(&hash, &mut turning)?;
         // In the place of one that is there: should the medium have spoiled that, it is good again.
-        self.durable.place(temporary, &self.path(&hash), &IMPORT)?;
+        self.durable.name(temporary, &to, IMPORT.after_rename)?;
+        let _turn = self.settle(&hash, turning)?;
         self.keep_list(&list);
         self.forget_partial(&hash)?;
         Ok(BlobInfo { hash, size })
     }
 
     pub(super) fn remove(&self, hash: &Blake3) -> Result<(), Error> {
-        let _one = lock(&self.turning);
+        let _turn = self.turn(hash)?;
         self.forget_partial(hash)?;
         self.durable
             .remove(&self.path(hash), "remove.after-remove")?;
@@ -332,10 +406,13 @@ impl Blobs {
         Ok(())
     }
 
-    fn make_fan_out(&self, hash: &Blake3) -> Result<(), Error> {
+    fn make_fan_out(&self, hash: &Blake3, turning: &mut Turning) -> Result<(), Error> {
         let path = self.path(hash);
-        self.durable
-            .make_dir(path.parent().expect("a blob is in a folder"))
+        let folder = folder_of(&path);
+        if make_dir_unsynced(folder)? {
+            turning.unsynced_folders.insert(folder.to_owned());
+        }
+        Ok(())
     }
 
     /// The list of a complete blob: from memory, from the index, or by hashing the file.
@@ -391,7 +468,7 @@ impl Blobs {
 
     /// Sets aside a blob whose bytes are not its own; gives the error that says so.
     fn bad(&self, hash: &Blake3) -> Result<Error, Error> {
-        let _one = lock(&self.turning);
+        let _turn = self.turn(hash)?;
         let path = self.path(hash);
         if path.exists() {
             let kept = set_aside(&self.store, &self.durable, &path, &hash.to_string())?;
@@ -428,6 +505,10 @@ impl Partial {
             list: true,
         }
     }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().expect("a blob is in a folder")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

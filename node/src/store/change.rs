@@ -71,7 +71,7 @@ pub enum FactKind {
     Admitted,
     /// A release whose blobs are present for this repository, and why.
     Holding,
-    /// A yank, advisory, suspension or quarantine that was shown and stays.
+    /// A yank or quarantine that was shown and stays.
     Restriction,
     /// The latest root document of the branch that is followed: without it a restarted node would
     /// be a newcomer to a fork.
@@ -80,6 +80,8 @@ pub enum FactKind {
     Shown,
     /// That the place where a cut ends a log lies under a checkpoint which is not held whole.
     CutProof,
+    /// A registrar whose log a peer was seen to hold.
+    Confirmed,
 }
 
 /// What was persisted, in the order in which it is given for each repository.
@@ -143,13 +145,14 @@ impl Change {
 }
 
 impl FactKind {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Admitted,
         Self::Holding,
         Self::Restriction,
         Self::Followed,
         Self::Shown,
         Self::CutProof,
+        Self::Confirmed,
     ];
 
     /// Name of its folder.
@@ -161,6 +164,7 @@ impl FactKind {
             Self::Followed => "followed",
             Self::Shown => "shown",
             Self::CutProof => "cut-proof",
+            Self::Confirmed => "confirmed",
         }
     }
 }

@@ -64,6 +64,7 @@ pub const CHECKS: &[Check] = checks!(
         nothing_that_does_not_verify_is_written,
         a_blob_of_one_group_needs_no_list,
         a_blob_that_was_not_begun_takes_no_groups,
+        blobs_that_end_at_the_same_time_are_all_whole,
         what_was_fetched_before_a_restart_is_not_fetched_again,
         a_false_size_costs_no_group_that_is_held,
         a_removed_blob_is_gone,

@@ -104,31 +104,46 @@ impl Durable {
     }
 
     /// Syncs a file, gives it its name, syncs the directory.
-    pub(super) fn place(&self, mut from: Temporary, to: &Path, steps: &Steps) -> Result<(), Error> {
+    pub(super) fn place(&self, from: Temporary, to: &Path, steps: &Steps) -> Result<(), Error> {
         self.check()?;
         self.hit(steps.before_fsync);
         from.file.sync_all().map_err(Error::io("sync", to))?;
         self.hit(steps.before_rename);
-        fs::rename(&from.path, to).map_err(Error::io("rename a file to", to))?;
-        from.placed = true;
-        self.hit(steps.after_rename);
+        self.name(from, to, steps.after_rename)?;
         self.sync_parent(to)
+    }
+
+    /// Gives a file its name. The caller syncs: the file before, the directory after.
+    pub(super) fn name(
+        &self,
+        mut from: Temporary,
+        to: &Path,
+        after: &'static str,
+    ) -> Result<(), Error> {
+        self.move_to(&from.path, to, after)?;
+        from.placed = true;
+        Ok(())
     }
 
     /// Renames within the store and syncs the directory of the new name.
     pub(super) fn rename(&self, from: &Path, to: &Path, after: &'static str) -> Result<(), Error> {
+        self.move_to(from, to, after)?;
+        self.sync_parent(to)
+    }
+
+    /// Renames within the store. The caller syncs the directory of the new name.
+    pub(super) fn move_to(&self, from: &Path, to: &Path, after: &'static str) -> Result<(), Error> {
         self.check()?;
         fs::rename(from, to).map_err(Error::io("rename to", to))?;
         self.hit(after);
-        self.sync_parent(to)
+        Ok(())
     }
 
     /// Makes a directory if it is missing, durably.
     pub(super) fn make_dir(&self, path: &Path) -> Result<(), Error> {
-        match fs::create_dir(path) {
-            Ok(()) => self.sync_parent(path),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(Error::io("create", path)(error)),
+        match make_dir_unsynced(path)? {
+            true => self.sync_parent(path),
+            false => Ok(()),
         }
     }
 
@@ -161,13 +176,40 @@ impl Durable {
         bytes: &[u8],
         steps: &Steps,
     ) -> Result<(), Error> {
+        let temporary = self.sealed(path, bytes)?;
+        self.place(temporary, path, steps)
+    }
+
+    /// The same for what a later start can do without: nothing waits for the medium. What a power
+    /// cut leaves of it has no seal that fits.
+    pub(super) fn write_sealed_unsynced(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        (before, after): (&'static str, &'static str),
+    ) -> Result<(), Error> {
+        let temporary = self.sealed(path, bytes)?;
+        self.hit(before);
+        self.name(temporary, path, after)
+    }
+
+    fn sealed(&self, path: &Path, bytes: &[u8]) -> Result<Temporary, Error> {
         let mut temporary = self.temporary()?;
         let seal = Blake3::of(&[bytes]);
         let file = &mut temporary.file;
         file.write_all(seal.as_bytes())
             .and_then(|()| file.write_all(bytes))
             .map_err(Error::io("write", path))?;
-        self.place(temporary, path, steps)
+        Ok(temporary)
+    }
+}
+
+/// Makes a directory; false if it is there. The caller syncs its parent.
+pub(super) fn make_dir_unsynced(path: &Path) -> Result<bool, Error> {
+    match fs::create_dir(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(Error::io("create", path)(error)),
     }
 }
 

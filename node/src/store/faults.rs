@@ -36,7 +36,6 @@ pub const POINTS: &[&str] = &[
     "fact.before-rename",
     "fact.after-rename",
     "forget.after-remove",
-    "list.before-fsync",
     "list.before-rename",
     "list.after-rename",
     "blob.before-group",

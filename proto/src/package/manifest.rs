@@ -12,6 +12,8 @@ mod read;
 
 use std::collections::BTreeMap;
 
+use super::license::{self, Conflict};
+use crate::ebpf;
 use crate::fault::Fault;
 use crate::hash::Sha256;
 use crate::id::RepoId;
@@ -80,6 +82,10 @@ pub enum Error {
     NoFile(String),
     #[error("the object `{}` is not what the manifest says: {} differs", crate::text::harmless(.0), .1)]
     OtherObject(String, String),
+    #[error("the object `{}` tells the kernel `{}`, which is not what the release is offered under", crate::text::harmless(.0), crate::text::harmless(.1))]
+    OtherLicense(String, String),
+    #[error("the object `{}` calls BPF helpers for GPL-compatible programs only and says it is none: {}", crate::text::harmless(.0), .1.join(", "))]
+    GplOnly(String, Vec<&'static str>),
     #[error("the manifest is of repository {0}, not of this one")]
     OtherRepository(RepoId),
     #[error("the manifest is of `{0}@{1}`, not of the release under which it was published")]
@@ -166,6 +172,23 @@ impl Manifest {
             (Some(facts), None) => Ok(facts.clone()),
             (None, Some(bytes)) => read_facts(bytes),
             _ => Err(Error::Field("facts", "none, or in two places".to_owned())),
+        }
+    }
+
+    /// That the object at `path` does what `facts`, which are those of this release, say and nothing
+    /// else, and that its license is no obstacle: asked before every use.
+    pub fn check_object(
+        &self,
+        facts: &Facts,
+        path: &str,
+        object: &ebpf::Object,
+    ) -> Result<(), Error> {
+        facts.check_object(path, object)?;
+        let path = path.to_owned();
+        match license::check(&self.details.license, &self.details.platform, object) {
+            Ok(()) => Ok(()),
+            Err(Conflict::Expression(said)) => Err(Error::OtherLicense(path, said)),
+            Err(Conflict::Helpers { names, .. }) => Err(Error::GplOnly(path, names)),
         }
     }
 

@@ -5,7 +5,6 @@
 
 mod assemble;
 mod facts;
-mod license;
 mod strict;
 mod write;
 
@@ -16,8 +15,8 @@ use crate::id::RepoId;
 use crate::name::{Name, Version};
 use crate::package::manifest::FileKind;
 
+pub use super::license::{LICENSES, spdx_of};
 pub use assemble::{Assembled, FileDigest, Found, Problem, assemble};
-pub use license::{LICENSES, spdx_of};
 pub use strict::{Chain, Global, MapValue, Value};
 pub use write::{for_new, guess_hook, with_repository};
 

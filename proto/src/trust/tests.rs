@@ -27,6 +27,7 @@ fn subject() -> Subject {
         signers: BTreeSet::from([signer()]),
         approvers: vec![],
         yanked: false,
+        vanished: None,
         suspended: None,
         members_only: false,
         witnessed: false,
@@ -182,6 +183,38 @@ fn another_manifest_under_an_admitted_version_needs_a_word() {
         ..asked
     };
     assert_eq!(check(&[rule()], &subject(), accepted), (true, vec![]));
+}
+
+#[test]
+fn a_yank_that_vanished_needs_a_word() {
+    let mut vanished = subject();
+    vanished.vanished = Some("yanked");
+    let asked = Asked::default();
+    assert_eq!(
+        check(&[rule()], &vanished, asked),
+        (false, vec!["restriction"])
+    );
+    let accepted = Asked {
+        accept_change: true,
+        ..asked
+    };
+    assert_eq!(check(&[rule()], &vanished, accepted), (true, vec![]));
+}
+
+#[test]
+fn in_a_doubtful_view_only_what_was_admitted_before_is_admitted() {
+    let mut doubtful = subject();
+    doubtful.view_doubt = Some("two root documents of version 2".into());
+    let asked = |admitted_before| Asked {
+        admitted_before,
+        ..Asked::default()
+    };
+    let before = Some(doubtful.manifest);
+    assert_eq!(
+        check(&[rule()], &doubtful, asked(None)),
+        (false, vec!["view"])
+    );
+    assert_eq!(check(&[rule()], &doubtful, asked(before)), (true, vec![]));
 }
 
 #[test]

@@ -8,8 +8,8 @@ use proptest::sample::Index;
 use skep_proto::hash::Sha256;
 use skep_proto::id::HandleId;
 use skep_proto::key::Key;
-use skep_proto::log::entry::{Role, Subject};
-use skep_proto::name::Fold;
+use skep_proto::log::entry::{Body, Entry, Parsed, Role, Subject, parse};
+use skep_proto::name::{Fold, Version};
 use skep_proto::repo::authority::Outcome;
 use skep_proto::repo::chain::Chain;
 use skep_proto::repo::fact::{Fact, HandleFact, LogFacts, Operation};
@@ -246,6 +246,16 @@ fn owners(view: &View) -> BTreeMap<Fold, HandleId> {
         .collect()
 }
 
+fn listed(view: &View) -> BTreeMap<(String, String), Sha256> {
+    let packages = view.packages.values();
+    let releases = packages.flat_map(|package| {
+        let named = move |version: &Version| (package.name.to_string(), version.to_string());
+        let releases = package.releases.iter();
+        releases.filter_map(move |(version, release)| Some((named(version), release.listed()?)))
+    });
+    releases.collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -304,6 +314,102 @@ proptest! {
         let then = owners(&play.world.view());
         for (fold, owner) in first {
             prop_assert_eq!(then.get(&fold), Some(&owner));
+        }
+    }
+
+    /// Honest owners' entries never take a version away: only an authority operation, evidence, a yank
+    /// or another manifest under the same version changes what was listed.
+    #[test]
+    fn publishing_more_never_unlists_a_version(
+        steps in steps(),
+        more in vec((any::<Index>(), 0..NAMES.len(), 2..9_u8), 1..8),
+    ) {
+        let mut play = Play::of(&steps);
+        let before = listed(&play.world.view());
+        for (key, name, minor) in more {
+            let (key, of) = (play.key(&key), format!("1.{minor}.0"));
+            play.world.publish(key, NAMES[name], &of, "good");
+        }
+        let after = listed(&play.world.view());
+        for (release, manifest) in before {
+            prop_assert_eq!(after.get(&release), Some(&manifest));
+        }
+    }
+
+    /// Every listed manifest is derived anew from the bytes: entries at the named places say it, by
+    /// keys that the owner's effective operations listed, as many as publish.
+    #[test]
+    fn every_listed_release_has_a_derivation(steps in steps()) {
+        let world = Play::of(&steps).world;
+        let view = world.view();
+        for package in view.packages.values() {
+            let owner = view.handle(&package.owner).expect("a name has an owner that is there");
+            for (version, release) in &package.releases {
+                let Some(manifest) = release.listed() else { continue };
+                let published = &release.claims[&manifest].published;
+                prop_assert!(published.len() >= usize::from(owner.publish_threshold));
+                for (key, index) in published {
+                    prop_assert!(owner.least.contains_key(key), "not a key of the owner");
+                    let raw = &world.log(key)[usize::try_from(*index).expect("small")];
+                    let Parsed::Entry(Entry { body: Body::Publish(said), .. }) = parse(raw) else {
+                        return Err(TestCaseError::fail("no publish stands there"));
+                    };
+                    prop_assert_eq!((&said.name, &said.version), (&package.name, version));
+                    prop_assert_eq!(Sha256::of(&[&said.payload]), manifest);
+                }
+            }
+        }
+    }
+
+    /// What entries say of the time changes no record but the hashes of reviews, advisories and
+    /// attestations, in which the entries themselves stand. Roots in operations are computed by
+    /// their signers from the entries there are, so histories without them are compared.
+    #[test]
+    fn claimed_times_decide_nothing(steps in steps(), times in vec(any::<u64>(), 1..8)) {
+        let without: Vec<Step> = steps
+            .into_iter()
+            .filter(|step| !matches!(
+                step,
+                Step::Cut { .. } | Step::RootCut { .. } | Step::Change { .. }
+                    | Step::ReplaceRegistrar { .. }
+            ))
+            .collect();
+        let mut world = Play::of(&without).world;
+        let before = world.view();
+        let mut times = times.iter().cycle();
+        for log in world.logs.values_mut() {
+            for raw in log {
+                if let Parsed::Entry(mut entry) = parse(raw) {
+                    entry.claimed_at = *times.next().expect("they go round");
+                    *raw = entry.encode().expect("an entry");
+                }
+            }
+        }
+        let of_kind = |view: &View| -> Vec<_> {
+            let records = view.records().into_iter();
+            records.filter(|(key, _)| !matches!(key.get(1), Some(2 | 3))).collect()
+        };
+        let after = world.view();
+        prop_assert_eq!(of_kind(&before), of_kind(&after));
+        prop_assert_eq!(before.notes.len(), after.notes.len());
+    }
+
+    /// What arrives in parts gives the view that the whole gives: facts grow entry by entry, and
+    /// nothing remembers how.
+    #[test]
+    fn a_view_that_grew_is_the_view_of_the_whole(steps in steps()) {
+        let mut play = Play::of(&[]);
+        let mut facts: BTreeMap<Key, LogFacts> = BTreeMap::new();
+        for step in &steps {
+            play.take(step);
+            for (key, log) in &play.world.logs {
+                let facts = facts.entry(*key).or_default();
+                for raw in &log[facts.len()..] {
+                    facts.push(&play.world.repo, raw);
+                }
+            }
+            let grown = View::compute(&play.world.chain(), &facts, &play.world.evidence);
+            prop_assert_eq!(grown, Some(play.world.view()));
         }
     }
 

@@ -1,6 +1,6 @@
 //! The blobs of a simulated node: what it fetches, verifies and keeps, and what it serves.
 
-use skep_node::core::{FetchEnd, Held, Input};
+use skep_node::core::{FetchEnd, Input};
 use skep_node::fetched;
 use skep_node::store::Store as _;
 use skep_proto::claimed::Claimed;
@@ -35,13 +35,13 @@ impl Host {
         acts: &mut Vec<Act>,
     ) {
         self.disk.blobs.insert(hash);
-        // A blob that is here under another size is not begun, and its groups will not be written.
-        let nothing = Held::Part {
-            groups: Vec::new(),
-            list: false,
+        let input = match fetched::begin(&self.disk.store, hash, size_bytes) {
+            Ok(held) => Input::BlobBegun { hash, held },
+            Err(why) => Input::BlobLost {
+                hash,
+                why: why.to_string(),
+            },
         };
-        let held = fetched::begin(&self.disk.store, hash, size_bytes).unwrap_or(nothing);
-        let input = Input::BlobBegun { hash, held };
         let ms = dice.below(DISK_MS);
         acts.push(Act::Later { ms, input });
     }
@@ -143,7 +143,7 @@ impl Host {
             Told::List(list) => {
                 match fetched::list(&self.disk.store, hash, size_bytes, &Claimed(list)) {
                     Ok(held) => vec![Input::ListProven { hash }, Input::BlobBegun { hash, held }],
-                    Err(why) => end(why),
+                    Err(not_taken) => vec![not_taken.into_input(peer, hash)],
                 }
             }
             Told::Group(_) if self.sabotage == Some(Sabotage::StoresEarly) => {
@@ -158,7 +158,7 @@ impl Host {
                         size_bytes,
                     }];
                 }
-                Err(why) => end(why),
+                Err(not_taken) => vec![not_taken.into_input(peer, hash)],
             },
             Told::End => end(FetchEnd::Done),
             Told::NotFound => end(FetchEnd::NotFound),

@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{ADDRESS_BYTES_MAX, ADDRESSES_MAX, Config};
+use super::{ADDRESS_BYTES_MAX, ADDRESSES_MAX, Config, GATEWAYS_MAX};
 use crate::environment::Environment;
 use crate::error::{Exit, Result};
 use crate::home::Home;
@@ -133,4 +133,55 @@ fn a_file_that_cannot_be_read_is_not_passed_over() {
         ..Environment::default()
     };
     assert!(Config::read(&home, &env).is_err());
+}
+
+#[test]
+fn several_gateways_each_with_its_mode() {
+    let gateways = |text: &str| {
+        let (_folder, config) = read(&[("home/config.toml", text)]);
+        let gateways = config.expect("gateways").gateways.value;
+        let shown: Vec<String> = gateways.iter().map(ToString::to_string).collect();
+        shown
+    };
+    assert_eq!(gateways(""), ["127.0.0.1:7700 trusted"]);
+    assert_eq!(gateways("gateway = []"), [""; 0]);
+    let two = "[[gateway]]\nlisten = \"127.0.0.1:7700\"\n\
+               [[gateway]]\nlisten = \"127.0.0.1:7710\"\nmode = \"normal\"\n";
+    assert_eq!(
+        gateways(two),
+        ["127.0.0.1:7700 trusted", "127.0.0.1:7710 normal"]
+    );
+    assert_eq!(
+        refused(&two.replace("7710", "7700")),
+        "two `[[gateway]]` listen on 127.0.0.1:7700"
+    );
+    let why = refused("[[gateway]]\nlisten = \"127.0.0.1:1\"\nmode = \"open\"\n");
+    assert!(why.contains("unknown variant `open`"), "{why}");
+    let many = |count: usize| {
+        let entries = (1..=count).map(|n| format!("[[gateway]]\nlisten = \"127.0.0.1:{n}\"\n"));
+        entries.collect::<String>()
+    };
+    assert_eq!(gateways(&many(GATEWAYS_MAX)).len(), GATEWAYS_MAX);
+    assert_eq!(
+        refused(&many(GATEWAYS_MAX + 1)),
+        "more than 8 `[[gateway]]`"
+    );
+}
+
+#[test]
+fn what_is_suggested_when_a_port_is_taken_can_be_pasted() {
+    let (_folder, config) = read(&[]);
+    let config = config.expect("defaults");
+    let lines = [config.listen_elsewhere(), config.gateway_elsewhere()];
+    assert_eq!(
+        lines,
+        [
+            "listen = [\"0.0.0.0:7702\", \"[::]:7702\"]",
+            "gateway = [{ listen = \"127.0.0.1:7710\" }]"
+        ]
+    );
+    let (_folder, config) = read(&[("home/config.toml", &lines.join("\n"))]);
+    let config = config.expect("as it was suggested");
+    assert_eq!(config.listen.value[0].port(), 7702);
+    assert_eq!(config.gateways.value[0].listen.port(), 7710);
 }

@@ -95,6 +95,7 @@ impl Repository {
             self.refresh_offered();
         }
         changes.extend(self.keep_last());
+        changes.extend(self.refresh_restrictions());
         self.refresh_trie();
         Refreshed {
             view_changed: self.view_hash() != before,

@@ -34,6 +34,8 @@ pub(super) struct Log {
     pub(super) ahead: Option<Checkpoint>,
     /// Where a cut ends it before a checkpoint does.
     pub(super) cut: Option<CutProof>,
+    /// A peer was seen to hold exactly what is whole here, in this run.
+    pub(super) confirmed: bool,
     /// It reached the limits of a log: nothing more of it is committed.
     pub(super) full: bool,
     pub(super) fetching: Option<SessionId>,
@@ -315,6 +317,7 @@ impl Repository {
         if whole {
             log.whole = Some(checkpoint.clone());
             log.ahead = None;
+            log.confirmed = false;
         } else {
             log.ahead = Some(checkpoint.clone());
         }
@@ -398,7 +401,7 @@ impl Repository {
             whole: std::mem::replace(&mut log.whole, aside.whole),
             ahead: std::mem::replace(&mut log.ahead, aside.ahead),
         };
-        (log.cut, log.full) = (None, false);
+        (log.cut, log.full, log.confirmed) = (None, false, false);
         if !aside.facts.is_empty() {
             self.aside.insert(*key, aside);
         }
@@ -421,6 +424,24 @@ impl Repository {
             .map(|(key, _)| *key)
             .collect();
         wanted.iter().map(|key| self.exchange(key)).collect()
+    }
+
+    /// A peer holds what we hold of a registrar's log. A registrar signs on that only: its home may be
+    /// a backup, and the network further. That it was ever so is remembered.
+    pub(in crate::core) fn confirm(&mut self, key: &Key) -> Option<Change> {
+        if !self.is_registrar(key) {
+            return None;
+        }
+        let log = self.logs.get_mut(key)?;
+        log.confirmed = log.whole.is_some();
+        let first = log.confirmed && self.ever_confirmed.insert(*key);
+        first.then(|| self.fact(FactKind::Confirmed, key.to_string(), Vec::new()))
+    }
+
+    /// A peer's frontier equals ours.
+    pub(in crate::core) fn confirm_all(&mut self) -> Vec<Change> {
+        let keys: Vec<Key> = self.logs.keys().copied().collect();
+        keys.iter().filter_map(|key| self.confirm(key)).collect()
     }
 
     // Gossip.

@@ -59,10 +59,13 @@ impl Repository {
         name: Name,
         version: Version,
         manifest: Sha256,
-    ) -> Option<Change> {
+    ) -> Vec<Change> {
         let key = format!("{name}@{version}");
+        let mut changes = self.lift(&name, &version);
         let before = Arc::make_mut(&mut self.admitted).insert((name, version), manifest);
-        (before != Some(manifest))
-            .then(|| self.fact(FactKind::Admitted, key, manifest.as_bytes().to_vec()))
+        if before != Some(manifest) {
+            changes.push(self.fact(FactKind::Admitted, key, manifest.as_bytes().to_vec()));
+        }
+        changes
     }
 }

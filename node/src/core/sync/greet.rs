@@ -96,7 +96,7 @@ impl Core {
     }
 }
 
-pub(super) fn hello(nonce: [u8; 32]) -> Hello {
+pub(in crate::core) fn hello(nonce: [u8; 32]) -> Hello {
     Hello {
         versions: vec![VERSION],
         nonce,

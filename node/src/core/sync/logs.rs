@@ -66,8 +66,10 @@ impl Core {
         let Some(repo) = self.repos.get(&id) else {
             return;
         };
-        let news = repo.is_admitted(&checkpoint.key) && !repo.holds(&checkpoint);
-        if !news || !repo.has_room_for(&checkpoint) {
+        if repo.holds(&checkpoint) {
+            return self.confirm(id, &checkpoint.key);
+        }
+        if !repo.is_admitted(&checkpoint.key) || !repo.has_room_for(&checkpoint) {
             return;
         }
         let Some(checkpoint) = self.verified(session, id, checkpoint) else {
@@ -83,6 +85,15 @@ impl Core {
                 self.keep_evidence(id, *evidence);
             }
             Standing::Contradicts(Contradiction::Unproven) => {}
+        }
+    }
+
+    /// A peer holds what we hold of a log.
+    pub(in crate::core) fn confirm(&mut self, id: RepoId, key: &Key) {
+        if let Some(repo) = self.repos.get_mut(&id) {
+            let change = repo.confirm(key);
+            self.out.extend(change.map(Effect::Persist));
+            self.unseen = true;
         }
     }
 
@@ -311,6 +322,9 @@ impl Core {
             let registrar = self.repos.get(&id).is_some_and(|r| r.is_registrar(&key));
             if committed.whole {
                 self.announce(id, target.checkpoint.clone(), source);
+                if source.is_some() {
+                    self.confirm(id, &key);
+                }
             }
             if registrar {
                 // Keys that were not admitted before may be now.
@@ -383,7 +397,7 @@ impl Core {
             return;
         };
         let key = *evidence.key();
-        if !repo.wants_evidence(&key) {
+        if !repo.wants_evidence(&key) || self.read_only.is_some() {
             return;
         }
         let change = repo.keep_evidence(evidence.clone());

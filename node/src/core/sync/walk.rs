@@ -23,6 +23,10 @@ impl Core {
         let Some(repo) = self.repos.get_mut(&id) else {
             return false;
         };
+        // They are offered again.
+        if self.read_only.is_some() {
+            return false;
+        }
         let before = repo.version();
         let changes = repo.accept_roots(documents);
         let (news, version) = (!changes.is_empty(), repo.version());
@@ -141,6 +145,7 @@ impl Core {
                 "an answer with no node, or more than were asked for",
             );
         }
+        let of_root = prefixes == [Prefix::default()];
         let unanswered = prefixes.split_off(nodes.len());
         let mut differing: Vec<Prefix> = unanswered;
         let mut records = Vec::new();
@@ -157,6 +162,12 @@ impl Core {
                 }
                 TrieNode::Records(found) => records.extend(found),
             }
+        }
+        if of_root && differing.is_empty() && records.is_empty() {
+            let changes = self.repos.get_mut(&id).map(|repo| repo.confirm_all());
+            let changes = changes.into_iter().flatten().map(Effect::Persist);
+            self.out.extend(changes);
+            self.unseen = true;
         }
         if let Some(open) = self.sessions.get_mut(&session)
             && let Some(walk) = open.walks.get_mut(&id)

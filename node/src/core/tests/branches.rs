@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use skep_proto::log::entry::{Cut, Mark};
+use skep_proto::log::entry::{Cut, Mark, Status, StatusState};
 use skep_proto::name::RepoRef;
 use skep_proto::repo::root::RootCut;
 use skep_proto::sync::wire::{Answer, Record};
@@ -549,6 +549,95 @@ fn of_two_root_documents_a_person_chooses_and_the_choice_stays() {
         node.take(made.pinned(2, root));
         assert_eq!(chosen(&node), ("ok".to_owned(), sha256), "after a restart");
     }
+}
+
+fn status(on: bool) -> Vec<u8> {
+    entry(Body::Status(Status {
+        name: "drop".parse().expect("a name"),
+        version: Some("1.0.0".parse().expect("a version")),
+        state: StatusState::Yanked,
+        on,
+        reason: String::new(),
+        successor: None,
+    }))
+}
+
+/// What this node saw of `drop@1.0.0` and no longer sees.
+fn vanished(node: &Node, made: &Made) -> Option<RestrictionKind> {
+    let version = "1.0.0".parse().expect("a version");
+    let name = "drop".parse().expect("a name");
+    node.snapshot(made).vanished(&name, &version)
+}
+
+#[test]
+fn a_yank_that_was_shown_stays_when_a_cut_takes_it_away() {
+    let made = made();
+    let key = signing(3);
+    let yanked = more(&made.publisher, &key, vec![status(true)]);
+    let mut node = Node::with(10, &made, &yanked);
+    assert_eq!(vanished(&node, &made), None);
+    // A thief of the registrar's key cuts the publisher's below its yank.
+    node.append(&made, &cut_at(&made, &made.publisher));
+    assert_eq!(vanished(&node, &made), Some(RestrictionKind::Yanked));
+    let mut node = node.restarted(&made);
+    assert_eq!(vanished(&node, &made), Some(RestrictionKind::Yanked));
+    // A person says that it is fine.
+    let admit = Command::Admit {
+        repo: made.id,
+        name: "drop".parse().expect("a name"),
+        version: "1.0.0".parse().expect("a version"),
+        manifest: Sha256::of(&[b"{}"]),
+    };
+    assert_eq!(node.command(admit), Reply::Done);
+    assert_eq!(vanished(&node, &made), None);
+    assert_eq!(vanished(&node.restarted(&made), &made), None);
+}
+
+#[test]
+fn a_yank_that_its_own_key_takes_back_is_gone() {
+    let made = made();
+    let key = signing(3);
+    let yanked = more(&made.publisher, &key, vec![status(true)]);
+    let mut node = Node::with(10, &made, &yanked);
+    node.append(&made, &more(&yanked, &key, vec![status(false)]));
+    assert_eq!(vanished(&node, &made), None);
+    assert!(node.snapshot(&made).restrictions.is_empty());
+    assert_eq!(vanished(&node.restarted(&made), &made), None);
+}
+
+#[test]
+fn a_registrars_log_is_confirmed_by_a_peer_that_has_it() {
+    let made = made();
+    let seen = |node: &Node| {
+        let snapshot = node.snapshot(&made);
+        let log = snapshot.logs.get(made.registrar.key()).expect("held");
+        (log.confirmed, log.ever_confirmed)
+    };
+    let mut a = Node::with(10, &made, &made.publisher);
+    let (mut b, mut c) = (Node::new(20, &made), Node::new(30, &made));
+    assert_eq!(seen(&a), (false, false));
+    meet(&mut a, &mut b);
+    assert_eq!(seen(&a), (true, true));
+    assert_eq!(seen(&b), (true, true));
+    a.append(&made, &cut_at(&made, &made.publisher));
+    assert_eq!(seen(&a), (false, true), "nobody has the new entry");
+    let mut a = a.restarted(&made);
+    assert_eq!(seen(&a), (false, true));
+    meet(&mut b, &mut c);
+    meet(&mut a, &mut c);
+    assert_eq!(seen(&a), (true, true));
+    let mut a = a.restarted(&made);
+    assert_eq!(
+        seen(&a),
+        (false, true),
+        "an old copy of a home looks like this"
+    );
+    meet(&mut a, &mut c);
+    assert_eq!(
+        seen(&a),
+        (true, true),
+        "nothing was fetched, and it is confirmed"
+    );
 }
 
 #[test]

@@ -67,6 +67,42 @@ fn assert_absent(store: &dyn Store, hash: &Blake3) {
     assert_eq!(store.read_group(hash, 0).expect("asked"), None);
 }
 
+pub(super) fn blobs_that_end_at_the_same_time_are_all_whole(open: Open<'_>) {
+    let fetched: Vec<Vec<u8>> = (10..30).map(|n| blob(n, 100 + usize::from(n))).collect();
+    let imported = blob(31, GROUP + 1);
+    let store = open();
+    for bytes in &fetched {
+        let hash = *list_of(bytes).hash();
+        let size = bytes.len() as u64;
+        let begun = store.begin(&hash, size, None).expect("begun");
+        assert_eq!(begun, part(&[]));
+        store.write_group(&hash, 0, bytes).expect("written");
+    }
+    std::thread::scope(|scope| {
+        // Each from two sides, as when two wants meet.
+        for bytes in fetched.iter().chain(&fetched) {
+            let store = store.as_ref();
+            scope.spawn(move || {
+                let hash = *list_of(bytes).hash();
+                store.finish(&hash).expect("it is whole");
+                let begun = store.begin(&hash, bytes.len() as u64, None).expect("asked");
+                assert_eq!(begun, Held::Whole);
+            });
+        }
+        for _ in 0..2 {
+            scope.spawn(|| store.import(&mut imported.as_slice()).expect("imported"));
+        }
+    });
+    for bytes in fetched.iter().chain([&imported]) {
+        assert_complete(store.as_ref(), bytes);
+    }
+    drop(store);
+    let again = open();
+    for bytes in fetched.iter().chain([&imported]) {
+        assert_complete(again.as_ref(), bytes);
+    }
+}
+
 pub(super) fn an_imported_blob_is_complete(open: Open<'_>) {
     let sizes = [0, 1, GROUP - 1, GROUP, GROUP + 1, 3 * GROUP + 5];
     let blobs: Vec<_> = (0..).zip(sizes).map(|(n, size)| blob(n, size)).collect();

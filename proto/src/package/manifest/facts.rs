@@ -172,7 +172,7 @@ impl Facts {
     /// Whether the object at `file` does what these facts say and nothing else: the same programs,
     /// maps, BPF helpers, kernel functions, license and byte order. What authors add (a hook where
     /// the section tells none, a description) is theirs to say.
-    pub fn check_object(&self, file: &str, object: &ebpf::Object) -> Result<(), Error> {
+    pub(crate) fn check_object(&self, file: &str, object: &ebpf::Object) -> Result<(), Error> {
         let mut read = Self::default();
         read.add(file, object);
         let differs = |what: &str| Err(Error::OtherObject(file.to_owned(), what.to_owned()));

@@ -1,8 +1,9 @@
 //! What the objects say, what the author adds to it, and whether the two fit.
 
 use super::assemble::{Found, Problem, problem};
-use super::{Program, Source, license};
+use super::{Program, Source};
 use crate::ebpf::{self, kind_of_hook, kind_of_section};
+use crate::package::license::{self, Conflict};
 use crate::package::manifest::{self, Facts};
 use crate::text::harmless;
 
@@ -44,25 +45,32 @@ pub(super) fn facts(source: &Source, found: &[Found], problems: &mut Vec<Problem
 }
 
 fn check_license(source: &Source, file: &str, object: &ebpf::Object, problems: &mut Vec<Problem>) {
-    let Ok(expression) = spdx::Expression::parse(&source.package.license) else {
-        return;
-    };
-    let Some(said) = &object.license else {
-        return;
-    };
-    if !license::fits(&expression, said) {
-        let hint = match license::spdx_of(said) {
-            Some(spdx) => format!("license = \"{spdx}\""),
-            None => "make the two say the same".to_owned(),
-        };
-        problems.push(problem(
+    let package = &source.package;
+    match license::check(&package.license, &package.platform, object) {
+        Ok(()) => {}
+        Err(Conflict::Expression(said)) => {
+            let hint = match license::spdx_of(&said) {
+                Some(spdx) => format!("license = \"{spdx}\""),
+                None => "make the two say the same".to_owned(),
+            };
+            problems.push(problem(
+                format!(
+                    "`{file}` tells the kernel `{}`, and skep.toml says `{}`",
+                    harmless(&said),
+                    package.license
+                ),
+                hint,
+            ));
+        }
+        Err(Conflict::Helpers { names, license }) => problems.push(problem(
             format!(
-                "`{file}` tells the kernel `{}`, and skep.toml says `{}`",
-                harmless(said),
-                source.package.license
+                "`{file}` tells the kernel {}, and calls BPF helpers for GPL-compatible programs \
+                 only: {}",
+                license.map_or("no license".to_owned(), |it| format!("`{}`", harmless(&it))),
+                names.join(", ")
             ),
-            hint,
-        ));
+            "say what the kernel takes for GPL: char LICENSE[] SEC(\"license\") = \"Dual BSD/GPL\";",
+        )),
     }
 }
 

@@ -1,5 +1,7 @@
 use super::*;
 use crate::hash::Sha256;
+use crate::package::license;
+use crate::package::manifest::Facts;
 
 const TEXT: &str = "# mine\n[package]\nname = \"drop\"\nversion = \"0.1.0\" # first\n\
                     license = \"GPL-2.0-only OR BSD-2-Clause\"\n\n[[object]]\nfile = \"drop.bpf.o\"\n\n\
@@ -67,6 +69,85 @@ fn the_license_that_the_kernel_is_told_must_be_offered() {
         let expression = spdx::Expression::parse(spdx).expect("SPDX");
         assert!(license::fits(&expression, string), "{string} {spdx}");
     }
+}
+
+/// The object, calling another helper instead of its only one and telling the kernel another license.
+fn told(helper: u8, license: &str) -> Vec<u8> {
+    let mut object = OBJECT.to_vec();
+    let place = |object: &[u8], of: &[u8]| {
+        let mut windows = object.windows(of.len());
+        windows
+            .position(|window| window == of)
+            .expect("it is there")
+    };
+    for call in object.chunks_exact_mut(8) {
+        if call == [0x85, 0, 0, 0, 1, 0, 0, 0] {
+            call[4] = helper;
+        }
+    }
+    let said = b"Dual BSD/GPL\0";
+    let at = place(&object, said);
+    object[at..at + said.len()].fill(0);
+    object[at..at + license.len()].copy_from_slice(license.as_bytes());
+    object
+}
+
+#[test]
+fn an_object_that_is_not_for_gpl_calls_no_helper_that_is() {
+    const TRACE_PRINTK: u8 = 6;
+    const KTIME_GET_NS: u8 = 5;
+    let mit = TEXT.replace("GPL-2.0-only OR BSD-2-Clause", "MIT");
+    let publish = |text: &str, helper, license| check(text, &told(helper, license));
+    let problems = publish(&mit, TRACE_PRINTK, "MIT").expect_err("a problem");
+    assert_eq!(
+        problems,
+        [
+            "`drop.bpf.o` tells the kernel `MIT`, and calls BPF helpers for GPL-compatible programs \
+          only: trace_printk"
+        ]
+    );
+    // No license at all is none that the kernel takes for GPL.
+    let problems = publish(&mit, TRACE_PRINTK, "").expect_err("a problem");
+    assert!(problems[0].contains("trace_printk"), "{problems:?}");
+    // Nor is a spelling that the kernel does not know.
+    let gpl = TEXT.replace("GPL-2.0-only OR BSD-2-Clause", "GPL-2.0-only OR MIT");
+    let problems = publish(&gpl, TRACE_PRINTK, "GPL-2.0").expect_err("a problem");
+    assert!(problems[0].contains("trace_printk"), "{problems:?}");
+
+    assert!(publish(&mit, KTIME_GET_NS, "MIT").is_ok());
+    assert!(publish(&gpl, TRACE_PRINTK, "GPL").is_ok());
+    // The numbers of other platforms are their own.
+    let windows = mit.replace("version =", "platform = \"windows\"\nversion =");
+    assert!(publish(&windows, TRACE_PRINTK, "MIT").is_ok());
+}
+
+/// Whoever signs a manifest with another tool is held to the same.
+#[test]
+fn a_release_whose_object_lies_about_its_license_is_refused_before_use() {
+    let refused = |helper, license: &str| {
+        let object = crate::ebpf::read(&told(helper, license)).expect("an object");
+        let mut manifest = check(TEXT, OBJECT).expect("a manifest").manifest;
+        manifest.details.license = "MIT".to_owned();
+        let mut facts = Facts::default();
+        facts.add("drop.bpf.o", &object);
+        let checked = manifest.check_object(&facts, "drop.bpf.o", &object);
+        checked.err().map(|error| error.to_string())
+    };
+    assert_eq!(
+        refused(6, "MIT").as_deref(),
+        Some(
+            "the object `drop.bpf.o` calls BPF helpers for GPL-compatible programs only and says \
+             it is none: trace_printk"
+        )
+    );
+    assert_eq!(
+        refused(6, "GPL").as_deref(),
+        Some(
+            "the object `drop.bpf.o` tells the kernel `GPL`, which is not what the release is \
+             offered under"
+        )
+    );
+    assert_eq!(refused(1, "MIT"), None);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::hash::Sha256;
 use crate::json::{self, Json};
 use crate::key::Key;
 use crate::limits::ROOT_DOCUMENT_BYTES_MAX;
+use crate::log::checkpoint::note::is_key_name;
 use crate::log::entry::Mark;
 use crate::text::{check_line, check_prose};
 
@@ -121,6 +122,7 @@ fn witnesses(value: Json) -> Result<Witnesses, Error> {
         .map(|value| {
             let mut fields = Fields::of("keys", value)?;
             let name = fields.line("name", WITNESS_NAME_BYTES_MAX)?;
+            require(is_key_name(&name), "name", "a name that stands in a note")?;
             let key = key("key", &fields.take("key")?)?;
             fields.end()?;
             Ok(Witness { name, key })

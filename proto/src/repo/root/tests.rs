@@ -141,6 +141,25 @@ fn quorums_are_more_than_half() {
 }
 
 #[test]
+fn a_witness_has_a_name_that_stands_in_a_note() {
+    let named = |name: &str| {
+        with(|d| {
+            let mut witnesses = witnesses(1, 1);
+            witnesses.keys[0].name = name.to_owned();
+            d.witnesses = Some(witnesses);
+        })
+    };
+    for name in ["w", "witness.example/1", "é", &"w".repeat(255)] {
+        assert!(!refused(&named(name)), "{name:?}");
+    }
+    let refused_names = ["", " ", "a b", "a\u{a0}b", "a\tb", "a+b", "a\u{202e}b"];
+    for name in refused_names {
+        assert!(refused(&named(name)), "{name:?}");
+    }
+    assert!(refused(&named(&"w".repeat(256))));
+}
+
+#[test]
 fn a_key_stands_once_where_it_must() {
     assert!(refused(&with(|d| d.root.keys[1] = d.root.keys[0])));
     assert!(refused(&with(|d| d.registrars.fixed = vec![mark(9)])));

@@ -1,0 +1,319 @@
+//! Following a repository that a ticket leads to.
+
+use skep_proto::control::{Handle, Request, Response};
+use skep_proto::name::{Name, RepoRef};
+use skep_proto::ticket::Ticket;
+use skep_proto::trust::file::{Glob, Keep, Pin, RepoFile, append_rule, with_keep, with_peers};
+
+use super::repo;
+use crate::client::{Client, unexpected};
+use crate::commands::parse::parse_name;
+use crate::commands::{Session, as_name, trust};
+use crate::error::{CliError, Exit, Hint, Result, could_not};
+use crate::home::config::Config;
+use crate::home::repos::{Followed, Repos};
+
+/// How long somebody who is named is waited for: the first dial may be lost, and a second one then
+/// comes after some seconds.
+const MEET_S: u64 = 15;
+/// How long somebody is waited for who need not be there: nobody is named, or what is known here
+/// will do.
+const LOOK_S: u64 = 5;
+/// How many releases of each package `--trust` keeps.
+const KEEP_NEWEST: u32 = 3;
+
+/// Follows the repository of a ticket, until a peer was compared with; gives its alias.
+pub(crate) async fn follow(
+    ticket: &Ticket,
+    alias: Option<&Name>,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<Name> {
+    let repos = Repos::of(&session.home);
+    match repos.find(&RepoRef::Id(ticket.repo)) {
+        Ok(known) => {
+            meet(&known, ticket, &repos)?;
+            client.ask(Request::Reload).await?;
+            catch_up(&known.alias, ticket, session, client).await?;
+            called(known.alias, alias, ticket, &repos, client).await
+        }
+        Err(e) if e.exit == Exit::NotFound => begin(ticket, alias, &repos, session, client).await,
+        Err(e) => Err(e),
+    }
+}
+
+/// Compares with a peer; of a repository that is in the store already, what is here will do.
+async fn catch_up(
+    alias: &Name,
+    ticket: &Ticket,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<()> {
+    let here = repo(alias.as_str(), client).await?.line.version > 0;
+    let wait_s = if here { LOOK_S } else { MEET_S };
+    match sync(ticket, wait_s, session, client).await {
+        Err(error) if here && error.exit == Exit::Unreachable => {
+            let message = &error.message;
+            session
+                .ui
+                .warn(&format!("{message}; going on with what is known here"));
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+/// Begins to follow; what could not be met is forgotten again.
+async fn begin(
+    ticket: &Ticket,
+    alias: Option<&Name>,
+    repos: &Repos<'_>,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<Name> {
+    let provisional = provisional(ticket)?;
+    let file = RepoFile {
+        id: ticket.repo,
+        root: Pin {
+            version: ticket.root.0,
+            sha256: ticket.root.1,
+        },
+        peers: peers_of(ticket),
+        keep: None,
+        share: None,
+        trust: Vec::new(),
+    };
+    let first = alias.unwrap_or(&provisional);
+    repos.add(first, &file.to_text())?;
+    client.ask(Request::Reload).await?;
+    // It may have been followed before: then it is in the store.
+    if let Err(error) = catch_up(first, ticket, session, client).await {
+        repos.remove(first)?;
+        client.ask(Request::Reload).await?;
+        return Err(error);
+    }
+    called(first.clone(), alias, ticket, repos, client).await
+}
+
+/// Refuses, offline, what needs somebody to be asked: a repository that is not followed yet.
+pub(crate) fn known_or_online(ticket: &Ticket, session: &Session<'_>) -> Result<()> {
+    let known = Repos::of(&session.home).find(&RepoRef::Id(ticket.repo));
+    match known {
+        Err(e) if e.exit == Exit::NotFound && session.global.offline => Err(CliError::new(
+            Exit::Unreachable,
+            "you do not follow the repository of this ticket yet, and offline nobody can be asked",
+            Hint::new("the same again without --offline"),
+        )),
+        Err(e) if e.exit != Exit::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Gives a followed repository the alias that is wanted; one that only has its provisional alias,
+/// what it calls itself, as soon as that is known.
+async fn called(
+    current: Name,
+    wanted: Option<&Name>,
+    ticket: &Ticket,
+    repos: &Repos<'_>,
+    client: &mut Client,
+) -> Result<Name> {
+    let taken: Vec<Name> = repos.list()?.into_iter().map(|f| f.alias).collect();
+    let alias = match wanted {
+        Some(wanted) => wanted.clone(),
+        None if current == provisional(ticket)? => {
+            let itself = repo(current.as_str(), client).await?.name;
+            free_alias(&itself, &taken).unwrap_or_else(|| current.clone())
+        }
+        None => current.clone(),
+    };
+    if alias == current {
+        return Ok(current);
+    }
+    if taken.contains(&alias) {
+        return Err(taken_alias(&alias));
+    }
+    repos.rename(&current, &alias)?;
+    client.ask(Request::Reload).await?;
+    Ok(alias)
+}
+
+fn taken_alias(alias: &Name) -> CliError {
+    CliError::new(
+        Exit::Failed,
+        format!("you follow a repository `{alias}` already"),
+        Hint::new("another name for this one: --alias NAME"),
+    )
+}
+
+/// Adds the ticket's addresses to a repository that is followed already.
+fn meet(known: &Followed, ticket: &Ticket, repos: &Repos<'_>) -> Result<()> {
+    let mut file = known.file.clone();
+    let new: Vec<String> = peers_of(ticket)
+        .into_iter()
+        .filter(|peer| !file.peers.contains(peer))
+        .collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    file.peers.extend(new);
+    let text = with_peers(&known.text, &file.peers).map_err(|e| could_not("edit the file", &e))?;
+    repos.edit(&known.alias, &text)
+}
+
+/// Compares with a peer, unless offline.
+async fn sync(
+    ticket: &Ticket,
+    wait_s: u64,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<()> {
+    if session.global.offline {
+        return Ok(());
+    }
+    let ways = ways(ticket, session, client).await?;
+    if ways.is_empty() {
+        return Err(CliError::new(
+            Exit::Unreachable,
+            "this ticket names no address of a node, and there is nobody else to ask",
+            Hint::new(
+                "ask for a ticket made while its node runs: skep repo ticket REPO\nor name a node in config.toml: peers = [\"/ip4/192.0.2.7/tcp/7701/p2p/12D3Koo…\"]",
+            ),
+        ));
+    }
+    for way in &ways {
+        session.ui.say_detail(&format!("trying {way}"));
+    }
+    let mut looking = session
+        .ui
+        .progress("looking for a peer that has the repository", None);
+    let wait_s = match peers_of(ticket).is_empty() {
+        true => wait_s.min(LOOK_S),
+        false => wait_s,
+    };
+    let request = Request::AwaitSync {
+        repo: ticket.repo,
+        wait_s,
+    };
+    match looking.during(client.ask(request)).await {
+        Ok(Response::Done) => Ok(()),
+        Ok(other) => Err(unexpected(&other)),
+        Err(error) if error.exit == Exit::Unreachable => {
+            let tried = |error: CliError, way| error.detail("tried", way);
+            Err(ways.into_iter().fold(error, tried))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Where a peer that has the repository may be met, in words.
+async fn ways(ticket: &Ticket, session: &Session<'_>, client: &mut Client) -> Result<Vec<String>> {
+    let mut ways = peers_of(ticket);
+    let followed = Repos::of(&session.home).list()?;
+    let settings = Config::read(&session.home, session.env)?;
+    let of_files = followed
+        .into_iter()
+        .flat_map(|followed| followed.file.peers);
+    for peer in of_files.chain(settings.peers.value) {
+        if !ways.contains(&peer) {
+            ways.push(peer);
+        }
+    }
+    if settings.mdns.value {
+        ways.push("the local network (mDNS)".to_owned());
+    }
+    if !client.is_own() {
+        let status = match client.ask(Request::Status).await? {
+            Response::Status(status) => status,
+            other => return Err(unexpected(&other)),
+        };
+        if status.peers > 0 {
+            ways.push("the peers that the running node is connected with".to_owned());
+        }
+    }
+    Ok(ways)
+}
+
+fn peers_of(ticket: &Ticket) -> Vec<String> {
+    let nodes = ticket.nodes.iter();
+    nodes
+        .flat_map(|(node, addresses)| {
+            addresses
+                .iter()
+                .map(|address| crate::client::peer_text(node, address))
+        })
+        .collect()
+}
+
+fn provisional(ticket: &Ticket) -> Result<Name> {
+    let id = ticket.repo.to_string();
+    let short = id
+        .get("skep1".len()..)
+        .and_then(|rest| rest.get(..8))
+        .unwrap_or_default();
+    parse_name(&format!("r-{short}"))
+}
+
+/// What a repository calls itself, as an alias that is free.
+fn free_alias(name: &str, taken: &[Name]) -> Option<Name> {
+    let wanted = as_name(name)?;
+    let candidates = (2..100).map(|n| format!("{wanted}-{n}"));
+    let mut all = std::iter::once(wanted.to_string()).chain(candidates);
+    all.find_map(|text| text.parse().ok().filter(|name| !taken.contains(name)))
+}
+
+/// A trust rule for the ticket's handle, or for every publisher that there is now; asked once.
+pub(super) async fn trust_all(
+    alias: &Name,
+    ticket: &Ticket,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<()> {
+    let repo = repo(&alias.to_string(), client).await?;
+    let publishers: Vec<&Handle> = repo
+        .handles
+        .iter()
+        .filter(|handle| handle.roles.iter().any(|role| role == "publisher"))
+        .filter(|handle| ticket.handle.is_none_or(|only| only == handle.id))
+        .collect();
+    if publishers.is_empty() {
+        return Err(CliError::new(
+            Exit::NotFound,
+            format!("`{alias}` has no publisher yet"),
+            Hint::new(format!("later: skep trust add {alias}/PACKAGE")),
+        ));
+    }
+    for handle in &publishers {
+        session.ui.say(&trust::publisher_line(handle));
+    }
+    let names = match &ticket.package {
+        Some(package) => package.to_string(),
+        None => "*".to_owned(),
+    };
+    let question = match publishers.len() {
+        1 => format!("trust this handle to publish {alias}/{names}?"),
+        n => format!("trust these {n} handles to publish {alias}/{names}?"),
+    };
+    if !session.ui.confirm(&question, false)? {
+        return Err(trust::not_trusted(alias));
+    }
+    let repos = Repos::of(&session.home);
+    let mut text = repos.find(&RepoRef::Alias(alias.clone()))?.text;
+    let glob: Glob = names.parse().map_err(|e| could_not("write a rule", &e))?;
+    for handle in publishers {
+        text = append_rule(
+            &text,
+            std::slice::from_ref(&glob),
+            &handle.label,
+            &handle.id,
+        )
+        .map_err(|e| could_not("write a rule", &e))?;
+    }
+    let keep = Keep {
+        newest: KEEP_NEWEST,
+    };
+    let text = with_keep(&text, &keep).map_err(|e| could_not("edit the file", &e))?;
+    repos.edit(alias, &text)?;
+    client.ask(Request::Reload).await?;
+    Ok(())
+}

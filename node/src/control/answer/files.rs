@@ -1,0 +1,172 @@
+//! Files: into the store, from peers, and out by descriptor.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use skep_proto::control::{BlobRef, Refusal, Refused, Response};
+use skep_proto::hash::{Blake3, Sha256};
+use skep_proto::id::RepoId;
+use skep_proto::name::{Name, Version};
+
+use super::{Answered, Answers, Waiting, done, failed, not_found, repo_of};
+use crate::control::{Connection, Error};
+use crate::core::{Command, Holding, HoldingReason, Input, Reply, WantEnd};
+use crate::release::{self, Files};
+use crate::snapshot::Snapshot;
+
+impl Answers {
+    pub(super) fn put_blob(&self, file: Option<OwnedFd>) -> Answered {
+        let file = file.ok_or_else(|| failed("no file came with the request"))?;
+        let mut file = std::fs::File::from(file);
+        let info = self.store.import(&mut file);
+        let info = info.map_err(|e| failed(crate::in_words(&e)))?;
+        Ok(Response::Blob(BlobRef {
+            hash: info.hash,
+            size_bytes: info.size,
+        }))
+    }
+
+    pub(super) fn publish(&self, repo: RepoId, manifest: Sha256, blobs: &[BlobRef]) -> Answered {
+        for blob in blobs {
+            let held = self.store.blob(&blob.hash);
+            if held.map_err(|e| failed(crate::in_words(&e)))?.is_none() {
+                return Err(failed(format!(
+                    "the blob {} is not in the store",
+                    blob.hash
+                )));
+            }
+        }
+        self.hold(repo, manifest, HoldingReason::Published, blobs)
+    }
+
+    fn hold(
+        &self,
+        repo: RepoId,
+        manifest: Sha256,
+        why: HoldingReason,
+        blobs: &[BlobRef],
+    ) -> Answered {
+        let blobs = blobs.iter().map(|blob| (blob.hash, blob.size_bytes));
+        let holding = Holding {
+            why,
+            blobs: blobs.collect(),
+        };
+        self.command(Command::Hold {
+            repo,
+            manifest,
+            holding,
+        })
+    }
+
+    /// Every file of a release, first the one that lists the others, if there is one.
+    pub(super) fn fetch(
+        &self,
+        id: RepoId,
+        name: &Name,
+        version: &Version,
+        manifest: Sha256,
+        connection: &mut Connection,
+    ) -> Answered {
+        let snapshot = self.node.snapshot();
+        let repo = repo_of(&snapshot, &id.to_string())?;
+        let payload = self.payload(repo, name, version, manifest)?;
+        let untrusted = |e: release::Error| Refused {
+            why: Refusal::Untrusted,
+            message: crate::in_words(&e),
+            hint: None,
+        };
+        let mut files = Files::of(&payload.bytes, &id, name, version).map_err(untrusted)?;
+        if let Some(tree) = files.tree() {
+            self.want(id, &[tree], connection)?;
+            let bytes = release::read_tree(self.store.as_ref(), &tree).map_err(untrusted)?;
+            files.add_tree(&bytes).map_err(untrusted)?;
+        }
+        self.want(id, &files.blobs(), connection)?;
+        self.hold(id, manifest, HoldingReason::Used, &files.blobs())
+    }
+
+    /// Waits until the store has these blobs, telling how far it is.
+    fn want(
+        &self,
+        repo: RepoId,
+        blobs: &[BlobRef],
+        connection: &mut Connection,
+    ) -> Result<(), Refused> {
+        let wanted = blobs
+            .iter()
+            .map(|blob| (blob.hash, blob.size_bytes))
+            .collect();
+        let all_bytes = blobs.iter().map(|blob| blob.size_bytes).sum();
+        let in_flight = || self.in_flight.of(blobs.iter().map(|blob| &blob.hash));
+        let waiting = Waiting {
+            at_most: None,
+            done_bytes: &in_flight,
+            all_bytes,
+        };
+        let want = |id| Input::Wanted {
+            id,
+            repo,
+            blobs: wanted,
+        };
+        let reply = self.wait(want, &waiting, connection)?;
+        want_ended(reply, &self.node.snapshot())
+    }
+
+    pub(super) fn open_blob(&self, hash: Blake3, connection: &mut Connection) -> Result<(), Error> {
+        let opened = self.store.open(&hash).and_then(|file| {
+            let info = self.store.blob(&hash)?;
+            Ok(file.zip(info))
+        });
+        match opened {
+            Ok(Some((file, info))) => {
+                let blob = BlobRef {
+                    hash,
+                    size_bytes: info.size,
+                };
+                connection.send(&Response::Blob(blob), Some(file.as_fd()))
+            }
+            Ok(None) => {
+                let refused = not_found(format!("the blob {hash} is not in the store"));
+                connection.send(&Response::Refused(refused), None)
+            }
+            Err(error) => {
+                let refused = failed(crate::in_words(&error));
+                connection.send(&Response::Refused(refused), None)
+            }
+        }
+    }
+}
+
+fn want_ended(reply: Reply, snapshot: &Snapshot) -> Result<(), Refused> {
+    let (missing, liars) = match reply {
+        Reply::Want(WantEnd::Stored) => return Ok(()),
+        Reply::Want(WantEnd::Failed { missing, liars }) => (missing, liars),
+        Reply::Want(WantEnd::Broken(why)) => return Err(failed(why)),
+        other => return done(other).map(|_| ()),
+    };
+    if !liars.is_empty() {
+        let names: Vec<String> = liars.iter().map(|peer| peer.key().fingerprint()).collect();
+        return Err(Refused {
+            why: Refusal::Untrusted,
+            message: format!(
+                "what {} sent is not what the manifest names, and nobody else has it",
+                names.join(", ")
+            ),
+            hint: Some("try again when another peer is connected: skep node peers".to_owned()),
+        });
+    }
+    let peers = snapshot.peers.len();
+    Err(Refused {
+        why: Refusal::Unreachable,
+        message: match peers {
+            0 => format!(
+                "no peer is connected, and {} files are missing",
+                missing.len()
+            ),
+            _ => format!(
+                "none of {peers} connected peers has {} of the files",
+                missing.len()
+            ),
+        },
+        hint: Some("try again when a peer that has them is connected: skep node peers".to_owned()),
+    })
+}

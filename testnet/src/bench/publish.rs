@@ -1,0 +1,98 @@
+//! From `skep publish` until the release is seen on a second node, each time in another log.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use skep_proto::control::{Request, Response};
+
+use super::Bench;
+use super::control::Control;
+use super::finding::{Finding, Goal, Samples};
+use super::get::release;
+use super::home::{Home, ms_since};
+use super::{package, ping};
+
+/// As many logs, each in a repository of its own.
+const ROUNDS: u32 = 200;
+
+pub(super) fn run(bench: &Bench<'_>) -> Result<Vec<Finding>> {
+    let rounds = bench.rounds(ROUNDS);
+    let dir = bench.dir.join("publish");
+    fs::create_dir(&dir)?;
+    let mut author = Home::new(bench.product, dir.join("author"))?;
+    author.start()?;
+    let mut friend = Home::new(bench.product, dir.join("friend"))?;
+    friend.start()?;
+    super::say(&format!("making and following {rounds} repositories"));
+    let aliases: Vec<String> = (0..rounds).map(|n| format!("repo-{n}")).collect();
+    for alias in &aliases {
+        author.ok(&["repo", "create", alias])?;
+        let ticket = author.ok(&["repo", "ticket", alias])?;
+        friend.ok(&["repo", "add", &ticket])?;
+    }
+    let pings = ping::round_trips_ms(rounds)?;
+    let (mut whole, mut passed) = (Vec::new(), Vec::new());
+    for (round, alias) in aliases.iter().enumerate() {
+        let folder = package::write(&dir.join(alias), &format!("1.0.{round}"))?;
+        let Seen {
+            by_friend,
+            passed: on,
+        } = publish(&author, &friend, alias, &folder)?;
+        whole.push(by_friend);
+        passed.push(on);
+    }
+    let after = ping::round_trips_ms(rounds)?;
+    let pings = Samples::new("ms", [pings, after].concat());
+    let peer = "a bare ping of libp2p, TCP and TLS";
+    Ok(vec![
+        Finding::new(
+            "publish to visible: from the start of `skep publish`, a whole process, to the other node",
+            Samples::new("ms", whole),
+        )
+        .beside(peer, pings.clone())
+        .goal(Goal::MedianAtMost(50.0))
+        .goal(Goal::P99AtMost(250.0))
+        .note("six new files each, hashed and made durable; visible: the other node's control socket gives the release, asked every millisecond"),
+        Finding::new(
+            "passed on: from visible on the author's node to visible on the other",
+            Samples::new("ms", passed),
+        )
+        .beside(peer, pings),
+    ])
+}
+
+struct Seen {
+    by_friend: f64,
+    passed: f64,
+}
+
+/// Publishes, and looks for the release on both nodes at once.
+fn publish(author: &Home<'_>, friend: &Home<'_>, alias: &str, folder: &Path) -> Result<Seen> {
+    let request = release(&format!("{alias}/drop"));
+    let (mut near, mut far) = (author.control()?, friend.control()?);
+    let folder = folder.display().to_string();
+    let args = ["publish", "--repo", alias, &folder];
+    let begun = Instant::now();
+    let (on_author, on_friend) = std::thread::scope(|scope| {
+        let near = scope.spawn(|| until_visible(&mut near, &request));
+        let far = scope.spawn(|| until_visible(&mut far, &request));
+        author.ok(&args)?;
+        let panicked = "a thread that looks does not panic";
+        let near = near.join().ok().context(panicked)??;
+        let far = far.join().ok().context(panicked)??;
+        anyhow::Ok((near, far))
+    })?;
+    let passed = match on_friend.checked_duration_since(on_author) {
+        Some(later) => later.as_secs_f64() * 1000.0,
+        // The author's node was asked later than the other one: less than a look apart.
+        None => 0.0,
+    };
+    let by_friend = ms_since(begun) - ms_since(on_friend);
+    Ok(Seen { by_friend, passed })
+}
+
+fn until_visible(control: &mut Control, request: &Request) -> Result<Instant> {
+    control.ask_until(request, |response| matches!(response, Response::Release(_)))
+}
