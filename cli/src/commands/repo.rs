@@ -2,6 +2,7 @@
 
 mod create;
 mod follow;
+mod settle;
 mod show;
 mod ticket;
 
@@ -30,9 +31,12 @@ pub(crate) async fn run(args: &Repo, session: &Session<'_>) -> Result<Report> {
         return Ok(Report::list("repo", Table::new(&LIST_COLUMNS)));
     }
     let mut client = match &args.action {
-        Some(Action::Create { .. } | Action::Add { .. } | Action::Remove { .. }) => {
-            Client::connect(session).await?
-        }
+        Some(
+            Action::Create { .. }
+            | Action::Add { .. }
+            | Action::Remove { .. }
+            | Action::Settle { .. },
+        ) => Client::connect(session).await?,
         None | Some(Action::Show { .. } | Action::Ticket { .. }) => {
             Client::looking(session).await?
         }
@@ -75,6 +79,9 @@ async fn act(args: &Repo, session: &Session<'_>, client: &mut Client) -> Result<
             show::show(&alias.to_string(), "repo.add", client).await
         }
         Some(Action::Remove { repo }) => remove(repo, session, client).await,
+        Some(Action::Settle { repo, document }) => {
+            settle::settle(repo, document.as_deref(), session, client).await
+        }
         Some(Action::Show { repo }) => show::show(repo, "repo.show", client).await,
         Some(Action::Ticket { repo, package }) => {
             let package = package.as_deref().map(parse_name).transpose()?;
