@@ -45,7 +45,7 @@ const ANTI_ENTROPY_MS: u64 = 60_000;
 /// How long `AwaitSync` waits for a peer.
 const AWAIT_SYNC_MS: u64 = 15_000;
 /// How long `AwaitSync` waits for another peer once one has said something false.
-const ANOTHER_PEER_MS: u64 = 5_000;
+const ANOTHER_PEER_MS: u64 = 2_000;
 
 /// Milliseconds since a moment that only the driver knows; monotonic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

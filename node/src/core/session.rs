@@ -19,6 +19,10 @@ pub(super) const WALK_PREFIXES_MAX: usize = 1 << 16;
 /// Signature checks that one peer may cost us in a second: about 2 % of a core.
 pub(super) const SIGNATURE_CHECKS_PER_S: u32 = 256;
 
+/// How often one peer may ask for a proof in one log: an honest one needs one to learn that the log
+/// forked.
+pub(super) const PROOF_EVERY_MS: u64 = 1_000;
+
 /// What we asked and are waiting for.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Asked {
@@ -75,6 +79,8 @@ pub(super) struct Session {
     pub(super) waiting: VecDeque<Asked>,
     pub(super) walks: BTreeMap<RepoId, Walk>,
     checks: (u64, u32),
+    /// When proofs were last given, of the last [`PROOF_EVERY_MS`].
+    proofs: BTreeMap<(RepoId, Key), Time>,
 }
 
 impl Session {
@@ -90,6 +96,7 @@ impl Session {
             waiting: VecDeque::new(),
             walks: BTreeMap::new(),
             checks: (0, 0),
+            proofs: BTreeMap::new(),
         }
     }
 
@@ -124,6 +131,16 @@ impl Session {
             limit: WALK_PREFIXES_MAX,
         };
         [asked, prefixes]
+    }
+
+    /// Whether this peer may be given a proof in this log now.
+    pub(super) fn may_prove(&mut self, now: Time, repo: RepoId, key: Key) -> bool {
+        self.proofs.retain(|_, at| now.since(*at) < PROOF_EVERY_MS);
+        let first = !self.proofs.contains_key(&(repo, key));
+        if first {
+            self.proofs.insert((repo, key), now);
+        }
+        first
     }
 
     /// When the first unanswered request is overdue.

@@ -541,6 +541,42 @@ fn one_name_in_two_repositories_is_two_packages() {
     assert_eq!(newest("drop"), None);
 }
 
+/// Whoever serves a log in the smallest parts makes us work for each of them, but not for all that is
+/// held already: what is not whole changes nothing that anybody sees.
+#[test]
+fn a_log_that_comes_entry_by_entry_is_seen_when_it_is_whole() {
+    const RELEASES: u64 = 300;
+    let made = Made::new();
+    let mut node = Node::author(&made, 10);
+    let longer = made.published_many(RELEASES);
+    let target = longer.checkpoint().expect("signed").clone();
+    let entries = longer.pending().to_vec();
+    let tree: tree::Tree = entries.iter().map(|entry| tree::leaf(entry)).collect();
+    let mut liar = Liar::connect(&mut node, &made, SESSION, 20);
+    liar.talk(&mut node, nothing);
+    liar.say(&mut node, &push(&made, vec![target.clone()]));
+    let (before, mut answers) = (node.view_hash(&made), 0);
+    let effects = liar.talk(&mut node, |request| match request {
+        Request::Get { from, size, .. } => {
+            answers += 1;
+            let at = usize::try_from(*from).expect("small");
+            let proof = tree.consistency_proof(from + 1, *size).expect("held");
+            Some(Answer::Get {
+                entries: vec![entries[at].clone()],
+                proof,
+            })
+        }
+        other => nothing(other),
+    });
+    assert_eq!(answers, RELEASES);
+    assert_ne!(node.view_hash(&made), before);
+    assert_eq!(node.listed(&made).len() as u64, RELEASES + 1);
+    let views = effects
+        .iter()
+        .filter(|effect| matches!(effect, Effect::Tell(Event::ViewChanged { .. })));
+    assert_eq!(views.count(), 1);
+}
+
 #[test]
 fn time_alone_ends_what_a_silent_peer_holds_up() {
     let made = Made::new();

@@ -298,6 +298,7 @@ impl Repository {
     ) -> Committed {
         let from = self.size(key);
         let (entries_max, bytes_max) = self.limits(key);
+        let used = self.use_of(key);
         let facts = self.facts.entry(*key).or_default();
         let mut bytes = facts.bytes();
         let mut size = from;
@@ -328,7 +329,10 @@ impl Repository {
         if let Some(cut) = cut {
             log.cut = Some(cut.clone());
         }
-        self.stale = true;
+        // A remainder changes nothing that is seen, unless a cut ends in it: else a peer that serves
+        // entry by entry would have everything computed again for each.
+        let cut_ends = matches!(used, LogUse::NotHeld { size, .. } if from < size && size <= held);
+        self.stale |= whole || cut.is_some() || cut_ends;
         let mut changes = Vec::new();
         if !entries.is_empty() {
             changes.push(Change::Append {

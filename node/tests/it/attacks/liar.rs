@@ -115,6 +115,14 @@ impl Made {
         tip
     }
 
+    /// The publisher's log with as many more releases, under one checkpoint.
+    pub(super) fn published_many(&self, count: u64) -> Tip {
+        let mut tip = self.publisher.clone();
+        let releases = (0..count).map(|n| release(&format!("2.0.{n}")));
+        tip.append(&signing(3), releases.collect()).expect("signed");
+        tip
+    }
+
     pub(super) fn topic(&self) -> [u8; 32] {
         *Blake3::of(&[b"skep.topic", self.id.as_bytes()]).as_bytes()
     }
