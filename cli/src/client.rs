@@ -536,6 +536,11 @@ pub(crate) fn peer_text(node: &skep_proto::id::NodeId, address: &str) -> String 
     net::peer_text(node, address)
 }
 
+/// Reads what [`peer_text`] wrote.
+pub(crate) fn parse_peer(text: &str) -> Option<(skep_proto::id::NodeId, String)> {
+    net::parse_peer(text)
+}
+
 fn refused_error(refused: Refused) -> CliError {
     let exit = match refused.why {
         Refusal::Failed => Exit::Failed,
