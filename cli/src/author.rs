@@ -121,23 +121,19 @@ impl<'a> Author<'a> {
         };
         let theirs = checkpoint(&theirs)?;
         let before = self.tip.clone();
-        match self.tip.hear(&theirs).map_err(|e| self.forked(&e))? {
-            Standing::Ahead { .. } => {
-                let mut entries: Vec<Hex> = held.entries;
-                while self.tip.size() + (entries.len() as u64) < theirs.size {
-                    let from = self.tip.size() + entries.len() as u64;
-                    let more = self.log(client, from).await?;
-                    if more.entries.is_empty() {
-                        break;
-                    }
-                    entries.extend(more.entries);
+        if let Standing::Ahead { .. } = self.tip.hear(&theirs).map_err(|e| self.forked(&e))? {
+            let mut entries: Vec<Hex> = held.entries;
+            while self.tip.size() + (entries.len() as u64) < theirs.size {
+                let from = self.tip.size() + entries.len() as u64;
+                let more = self.log(client, from).await?;
+                if more.entries.is_empty() {
+                    break;
                 }
-                let entries = entries.iter().map(|entry| &entry.0);
-                self.tip
-                    .extend(&theirs, entries)
-                    .map_err(|e| self.forked(&e))?;
+                entries.extend(more.entries);
             }
-            _ => {}
+            let entries = entries.iter().map(|entry| &entry.0);
+            let extended = self.tip.extend(&theirs, entries);
+            extended.map_err(|e| self.forked(&e))?;
         }
         // Usually the node has nothing new, and what is on disk stays.
         match self.tip == before {

@@ -528,13 +528,7 @@ fn holder(error: &run::Error) -> Option<String> {
     else {
         return None;
     };
-    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let line = String::from_utf8_lossy(&line).replace('\0', " ");
-    let line = line.trim_end();
-    Some(match line.is_empty() {
-        true => format!("process {pid}"),
-        false => format!("process {pid} (`{line}`)"),
-    })
+    Some(crate::process::called(pid))
 }
 
 /// `/…/p2p/PEER`, as the file of a repository names a node.
@@ -551,7 +545,11 @@ fn refused_error(refused: Refused) -> CliError {
     };
     let hint = match refused.hint {
         Some(hint) => Hint::new(hint),
-        None => Hint::none("the node knows none"),
+        None => Hint::new(match exit {
+            Exit::NotFound => "skep repo lists what is followed",
+            Exit::Unreachable => "skep node peers",
+            _ => "skep doctor looks at the node and its store",
+        }),
     };
     CliError::new(exit, refused.message, hint)
 }

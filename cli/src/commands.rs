@@ -10,6 +10,7 @@ pub(crate) mod get;
 pub(crate) mod help;
 pub(crate) mod info;
 pub(crate) mod key;
+mod lookalike;
 pub(crate) mod new;
 pub(crate) mod node;
 mod parse;

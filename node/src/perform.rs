@@ -6,16 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use skep_proto::blob::{GroupList, group_count};
-use skep_proto::claimed::{Claimed, Verified};
 use skep_proto::hash::{Blake3, Sha256};
 use skep_proto::id::{NodeId, RepoId};
 use skep_proto::key::Key;
-use skep_proto::sync::blobs::List;
 use skep_proto::sync::wire::{Answer, Message, Refusal};
 
-use crate::core::{self, Effect, Event, FetchEnd, Held, Input, Reply, RequestId, SessionId};
+use crate::core::{self, Effect, Event, FetchEnd, Input, Reply, RequestId, SessionId};
 use crate::driver::{Driver, Handle};
+use crate::fetched;
 use crate::net::{self, FetchError};
 use crate::store::{self, Change, Store};
 
@@ -167,7 +165,7 @@ impl Driver {
     fn begin_blob(&self, hash: Blake3, size_bytes: u64) {
         let store = Arc::clone(&self.store);
         self.beside(async move {
-            let held = blocking(move || begin(store.as_ref(), hash, size_bytes, None)).await;
+            let held = blocking(move || fetched::begin(store.as_ref(), hash, size_bytes)).await;
             match held {
                 Ok(held) => Input::BlobBegun { hash, held },
                 Err(why) => lost(hash, why),
@@ -181,16 +179,17 @@ impl Driver {
         self.beside(async move {
             let why = match net.fetch_list(peer, repo, hash).await {
                 Err(error) => end_of(&error),
-                Ok(Claimed(list)) => {
-                    let begun =
-                        blocking(move || prove_list(store.as_ref(), hash, size_bytes, &list));
+                Ok(list) => {
+                    let begun = blocking(move || {
+                        Ok(fetched::list(store.as_ref(), hash, size_bytes, &list))
+                    });
                     match begun.await {
-                        Ok(Some(held)) => {
+                        Ok(Ok(held)) => {
                             handle.tell(Input::ListProven { hash }).await;
                             return Input::BlobBegun { hash, held };
                         }
-                        Ok(None) => FetchEnd::Lied,
-                        Err(why) => return lost(hash, why),
+                        Ok(Err(fetched::Error::Peer(why))) => why,
+                        Ok(Err(fetched::Error::Disk(why))) | Err(why) => return lost(hash, why),
                     }
                 }
             };
@@ -251,24 +250,23 @@ async fn take_groups(
 ) -> Result<FetchEnd, String> {
     while let Some(next) = groups.next().await {
         let group = match next {
-            Ok(Claimed(group)) => group,
+            Ok(group) => group,
             Err(error) => return Ok(end_of(&error)),
         };
-        let (index, size_bytes) = (group.index, group.bytes.len() as u64);
         let store = Arc::clone(store);
         let written =
-            tokio::task::spawn_blocking(move || store.write_group(&hash, index, &group.bytes));
-        match written.await {
-            Ok(Ok(())) => {}
-            Ok(Err(store::Error::Blob(_))) => return Ok(FetchEnd::Lied),
-            Ok(Err(error)) => return Err(crate::in_words(&error)),
+            tokio::task::spawn_blocking(move || fetched::group(store.as_ref(), hash, &group));
+        let (group, size_bytes) = match written.await {
+            Ok(Ok(written)) => written,
+            Ok(Err(fetched::Error::Peer(why))) => return Ok(why),
+            Ok(Err(fetched::Error::Disk(why))) => return Err(why),
             Err(failed) => return Err(failed.to_string()),
-        }
+        };
         in_flight.add(hash, size_bytes);
         let stored = Input::GroupStored {
             from,
             hash,
-            group: index,
+            group,
             size_bytes,
         };
         if !handle.tell(stored).await {
@@ -276,40 +274,6 @@ async fn take_groups(
         }
     }
     Ok(FetchEnd::Done)
-}
-
-/// What the store has of a blob that is to be fetched. One whose last group an earlier process
-/// wrote, and did not live to put in its place, is put there now: nothing of it is left to ask for.
-fn begin(
-    store: &dyn Store,
-    hash: Blake3,
-    size_bytes: u64,
-    list: Option<&Verified<GroupList>>,
-) -> Result<Held, store::Error> {
-    Ok(match store.begin(&hash, size_bytes, list)? {
-        store::Held::Whole => Held::Whole,
-        store::Held::Part { groups, .. } if groups.len() as u64 == group_count(size_bytes) => {
-            store.finish(&hash)?;
-            Held::Whole
-        }
-        store::Held::Part { groups, list } => Held::Part { groups, list },
-    })
-}
-
-/// Proves a list and begins the blob with it; none if the list is not of this blob.
-fn prove_list(
-    store: &dyn Store,
-    hash: Blake3,
-    size_bytes: u64,
-    list: &List,
-) -> Result<Option<Held>, store::Error> {
-    if list.size != size_bytes {
-        return Ok(None);
-    }
-    match GroupList::prove(&hash, size_bytes, &list.bytes) {
-        Ok(proven) => begin(store, hash, size_bytes, Some(&proven)).map(Some),
-        Err(_) => Ok(None),
-    }
 }
 
 /// Disk work, with its error in words.
@@ -353,25 +317,5 @@ fn tell(event: &Event) {
             tracing::debug!(%repo, view_hash, "the view changed");
         }
         Event::ReadOnly { why } => tracing::error!(why, "read-only"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::memory::Memory;
-
-    #[test]
-    fn a_blob_that_an_earlier_process_left_one_step_short_is_whole() {
-        let store = Memory::default();
-        let bytes = b"the whole of it";
-        let (hash, size) = (Blake3::of(&[bytes]), bytes.len() as u64);
-        let held = begin(&store, hash, size, None).expect("begun");
-        assert!(matches!(held, Held::Part { groups, .. } if groups.is_empty()));
-        store.write_group(&hash, 0, bytes).expect("written");
-        // The process ends here; the next one begins again.
-        let held = begin(&store, hash, size, None).expect("begun again");
-        assert!(matches!(held, Held::Whole));
-        assert!(store.blob(&hash).expect("looked for").is_some());
     }
 }

@@ -12,7 +12,7 @@ use crate::core::{
 use crate::store::{Error, FactKind, Loaded, Store};
 
 /// Everything that the store has, repository by repository.
-pub(crate) fn restore(store: &dyn Store) -> Result<Vec<Restored>, Error> {
+pub fn restore(store: &dyn Store) -> Result<Vec<Restored>, Error> {
     let mut repos: BTreeMap<RepoId, Restored> = BTreeMap::new();
     store.load(&mut |loaded| {
         take(&mut repos, loaded);

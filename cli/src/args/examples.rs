@@ -140,10 +140,13 @@ pub(crate) const EXAMPLES: &[Examples] = &[
     ("repo remove", &[("skep repo remove ana", "follow no more")]),
     (
         "repo settle",
-        &[(
-            "skep repo settle ana 3:SHA256",
-            "follow this root document and what continues it",
-        )],
+        &[
+            ("skep repo settle ana", "is there a choice, and which"),
+            (
+                "skep repo settle ana 3:SHA256",
+                "follow this root document and what continues it",
+            ),
+        ],
     ),
     (
         "repo show",

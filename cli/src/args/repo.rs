@@ -35,9 +35,9 @@ pub(crate) enum Action {
     Settle {
         /// Its alias or id
         repo: String,
-        /// The version and the SHA-256 of the document to follow
+        /// The version and the SHA-256 of the document to follow; absent: which there are
         #[arg(value_name = "VERSION:SHA256")]
-        document: String,
+        document: Option<String>,
     },
     /// Say everything about a repository
     Show {

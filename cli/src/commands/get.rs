@@ -15,7 +15,7 @@ use skep_proto::ticket::Ticket;
 use super::parse::parse_package;
 use super::repo::{follow, known_or_online, parse_ticket};
 use super::trust::{believe_for, called, publisher_line, refused, release};
-use super::{Session, contents};
+use super::{Session, contents, lookalike};
 use crate::args::get::Get;
 use crate::client::{Client, unexpected};
 use crate::error::{CliError, Exit, Hint, Result, quoted};
@@ -153,6 +153,7 @@ async fn by_ticket(
         return Err(refused(&release));
     }
     session.ui.say(&publisher_line(&release.owner));
+    lookalike::warn(&alias, Some(package), session)?;
     let question = format!("trust {} for {reference}?", release.owner.label);
     if !session.ui.confirm(&question, false)? {
         return Err(refused(&release));

@@ -206,3 +206,34 @@ fn unknown(manifest: &Manifest) -> Table {
     }
     table
 }
+
+#[cfg(test)]
+mod tests {
+    use skep_proto::json::Json;
+    use skep_proto::package::manifest::Details;
+
+    use super::*;
+
+    #[test]
+    fn what_this_version_does_not_know_is_shown_as_it_stands() {
+        let list = Json::Array(vec![Json::Integer(3), Json::Text("\u{1b}[2J".to_owned())]);
+        let fields = [
+            ("kernel.moon", Json::Text("full".to_owned())),
+            ("tides", list),
+        ];
+        let fields = fields.map(|(place, value)| (place.to_owned(), value));
+        let manifest = Manifest {
+            repo: RepoId::from_hash(skep_proto::hash::Sha256::of(&[])),
+            name: "drop".parse().expect("a name"),
+            version: "1.0.0".parse().expect("a version"),
+            details: Details::default(),
+            files: Vec::new(),
+            unknown: fields.into_iter().collect(),
+        };
+        let report = Report::answer("info").table("unknown", unknown(&manifest));
+        assert_eq!(
+            crate::report::text::render(&report, crate::report::text::Reader::Pipe),
+            "unknown\tkernel.moon\t\"full\"\nunknown\ttides\t[3,\"\\u001b[2J\"]\n"
+        );
+    }
+}

@@ -80,7 +80,7 @@ async fn act(args: &Repo, session: &Session<'_>, client: &mut Client) -> Result<
         }
         Some(Action::Remove { repo }) => remove(repo, session, client).await,
         Some(Action::Settle { repo, document }) => {
-            settle::settle(repo, document, session, client).await
+            settle::settle(repo, document.as_deref(), session, client).await
         }
         Some(Action::Show { repo }) => show::show(repo, "repo.show", client).await,
         Some(Action::Ticket { repo, package }) => {

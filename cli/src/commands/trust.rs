@@ -4,9 +4,9 @@ use skep_proto::control::{Handle, Release, Request, Response};
 use skep_proto::name::{Name, PackageRef, RepoRef};
 use skep_proto::trust::file::{Glob, Rule, Who, append_rule, remove_rules};
 
-use super::Session;
 use super::parse::{parse_name, parse_package};
 use super::repo::repo;
+use super::{Session, lookalike};
 use crate::args::trust::{Action, Trust};
 use crate::client::{Client, unexpected};
 use crate::error::{CliError, Exit, Hint, Result, could_not, quoted};
@@ -140,6 +140,7 @@ async fn add(
     })?;
     session.ui.say(&publisher_line(&handle));
     let alias = &followed.alias;
+    lookalike::warn(alias, package.as_ref(), session)?;
     let question = format!("trust this handle to publish {alias}/{names}?");
     if !session.ui.confirm(&question, false)? {
         return Err(not_trusted(alias));

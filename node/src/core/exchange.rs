@@ -15,6 +15,7 @@ use skep_proto::id::{NodeId, RepoId};
 use super::Time;
 use super::effect::Effect;
 use super::input::{FetchEnd, Held, RequestId};
+use super::queues::Queue;
 
 /// Most requests that one peer has outstanding: enough that small files pipeline, few enough that
 /// a peer which stalls holds back little.
@@ -278,13 +279,16 @@ impl Exchange {
         self.blobs.retain(|hash, _| wanted.contains(hash));
     }
 
-    /// Gives work to every peer that can do some; `sharing` are the connected peers of a repository.
-    pub(super) fn schedule(
-        &mut self,
-        now: Time,
-        sharing: &impl Fn(&RepoId) -> Vec<NodeId>,
-        out: &mut Vec<Effect>,
-    ) -> Vec<(RequestId, WantEnd)> {
+    /// What the busiest peer owes.
+    pub(super) fn queue(&self) -> Queue {
+        Queue {
+            name: "requests for blobs to one peer",
+            len: self.outstanding().into_values().max().unwrap_or(0),
+            limit: REQUESTS_PER_PEER_MAX,
+        }
+    }
+
+    fn outstanding(&self) -> BTreeMap<NodeId, usize> {
         let mut outstanding: BTreeMap<NodeId, usize> = BTreeMap::new();
         for blob in self.blobs.values() {
             for peer in blob.runs.keys() {
@@ -294,6 +298,17 @@ impl Exchange {
                 *outstanding.entry(peer).or_default() += 1;
             }
         }
+        outstanding
+    }
+
+    /// Gives work to every peer that can do some; `sharing` are the connected peers of a repository.
+    pub(super) fn schedule(
+        &mut self,
+        now: Time,
+        sharing: &impl Fn(&RepoId) -> Vec<NodeId>,
+        out: &mut Vec<Effect>,
+    ) -> Vec<(RequestId, WantEnd)> {
+        let mut outstanding = self.outstanding();
         let mut hopeless = Vec::new();
         for (hash, blob) in &mut self.blobs {
             if !blob.begun {

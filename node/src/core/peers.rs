@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use skep_proto::id::NodeId;
 
 use super::effect::Effect;
+use super::queues::Queue;
 use super::{Core, Time};
 
 /// How long a peer that did what no honest one does is not spoken to.
@@ -28,6 +29,14 @@ impl Peers {
 
     pub(super) fn dial_soon(&mut self) {
         self.next_dial = Time::default();
+    }
+
+    pub(super) fn queue(&self) -> Queue {
+        Queue {
+            name: "nodes that are remembered",
+            len: self.known.len(),
+            limit: KNOWN_MAX,
+        }
     }
 }
 

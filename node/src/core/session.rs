@@ -7,14 +7,21 @@ use skep_proto::key::Key;
 use skep_proto::sync::trie::Prefix;
 
 use super::Time;
+use super::queues::Queue;
 use super::repository::Target;
 
 /// Unanswered requests of ours in one session; what would be more waits its turn.
 pub(super) const ASKED_MAX: usize = 8;
 /// How long an answer may take before the request goes elsewhere.
 pub(super) const ANSWER_MS: u64 = 20_000;
+/// Prefixes of one walk that wait: beside the deepest path that can be ground out stand half as many.
+pub(super) const WALK_PREFIXES_MAX: usize = 1 << 16;
 /// Signature checks that one peer may cost us in a second: about 2 % of a core.
 pub(super) const SIGNATURE_CHECKS_PER_S: u32 = 256;
+
+/// How often one peer may ask for a proof in one log: an honest one needs one to learn that the log
+/// forked.
+pub(super) const PROOF_EVERY_MS: u64 = 1_000;
 
 /// What we asked and are waiting for.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,7 +54,10 @@ pub(super) enum Asked {
 /// A walk over the peer's frontier trie: what is still to be asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Walk {
-    pub(super) prefixes: VecDeque<Prefix>,
+    /// The deepest last, and asked for first: so only what stands beside one path waits.
+    pub(super) prefixes: Vec<Prefix>,
+    /// How many were asked for.
+    pub(super) nodes: usize,
     /// The registrar's log grew meanwhile: what was dropped as not admitted may be admitted now.
     pub(super) again: bool,
     /// Entries that this walk found and that are still being fetched.
@@ -69,6 +79,8 @@ pub(super) struct Session {
     pub(super) waiting: VecDeque<Asked>,
     pub(super) walks: BTreeMap<RepoId, Walk>,
     checks: (u64, u32),
+    /// When proofs were last given, of the last [`PROOF_EVERY_MS`].
+    proofs: BTreeMap<(RepoId, Key), Time>,
 }
 
 impl Session {
@@ -84,6 +96,7 @@ impl Session {
             waiting: VecDeque::new(),
             walks: BTreeMap::new(),
             checks: (0, 0),
+            proofs: BTreeMap::new(),
         }
     }
 
@@ -103,6 +116,31 @@ impl Session {
         }
         self.checks.1 += 1;
         self.checks.1 <= SIGNATURE_CHECKS_PER_S
+    }
+
+    pub(super) fn queues(&self) -> [Queue; 2] {
+        let asked = Queue {
+            name: "unanswered requests to a peer",
+            len: self.asked.len(),
+            limit: ASKED_MAX,
+        };
+        let walks = self.walks.values().map(|walk| walk.prefixes.len());
+        let prefixes = Queue {
+            name: "prefixes of a walk",
+            len: walks.max().unwrap_or(0),
+            limit: WALK_PREFIXES_MAX,
+        };
+        [asked, prefixes]
+    }
+
+    /// Whether this peer may be given a proof in this log now.
+    pub(super) fn may_prove(&mut self, now: Time, repo: RepoId, key: Key) -> bool {
+        self.proofs.retain(|_, at| now.since(*at) < PROOF_EVERY_MS);
+        let first = !self.proofs.contains_key(&(repo, key));
+        if first {
+            self.proofs.insert((repo, key), now);
+        }
+        first
     }
 
     /// When the first unanswered request is overdue.

@@ -497,7 +497,7 @@ fn a_core_that_begins_again_dials_whom_it_knew() {
     };
     assert!(dials(&host.core.handle(Time(1), found)));
     connect(&mut host, 20, true);
-    host.core.restart([10; 32], vec![]);
+    host.core.rebuild(vec![]);
     assert!(host.core.sessions.is_empty());
     let again = host.core.handle(Time(2), made.configured());
     assert!(dials(&again), "nobody tells it of the peer again");

@@ -1,4 +1,6 @@
 //! Integration tests of the whole: what was agreed on, and real processes.
 
 mod processes;
+mod sim;
+mod sim_laws;
 mod tidy;

@@ -251,6 +251,10 @@ impl Repository {
         self.view.as_ref().map(|view| view.hash)
     }
 
+    pub(in crate::core) fn frontier_root(&self) -> Sha256 {
+        self.trie.root()
+    }
+
     /// Prefixes of those children of a peer's node that differ from ours.
     pub(in crate::core) fn differing_children(
         &self,

@@ -360,10 +360,13 @@ impl Core {
             let why = "the repository does not list this key: its log is not admitted";
             return self.reply(request, refuse(why));
         }
-        if matches!(
-            repo.use_of(&key),
-            LogUse::UpTo { .. } | LogUse::NotHeld { .. }
-        ) {
+        // What a cut keeps and nobody has brought yet is still to come: without it nothing counts.
+        let beyond = match repo.use_of(&key) {
+            LogUse::UpTo { .. } => true,
+            LogUse::NotHeld { size, .. } => checkpoint.size > size,
+            LogUse::Whole | LogUse::Forked => false,
+        };
+        if beyond {
             let why = "the key was cut: nothing that it says from now on counts";
             return self.reply(request, refuse(why));
         }

@@ -1,7 +1,5 @@
 //! Walking over a peer's frontier trie into the parts that differ from ours, after its root documents.
 
-use std::collections::VecDeque;
-
 use skep_proto::id::RepoId;
 use skep_proto::repo::root::SignedRoot;
 use skep_proto::sync::trie::Prefix;
@@ -11,7 +9,13 @@ use crate::core::Core;
 use crate::core::effect::{Effect, Event, Reply};
 use crate::core::input::{RequestId, SessionId};
 use crate::core::repository::Repository;
-use crate::core::session::{Asked, Walk};
+use crate::core::session::{Asked, WALK_PREFIXES_MAX, Walk};
+
+/// Longest prefix that has children, in nibbles: below a longer one, more keys than one node has
+/// records would agree in 128 bits of a hash, which nobody can grind out.
+const CHILDREN_DEPTH_MAX: usize = 32;
+/// Most nodes of one walk: a million logs need a tenth.
+const WALK_NODES_MAX: usize = 1 << 20;
 
 impl Core {
     /// Adds root documents; true if any was news.
@@ -89,7 +93,7 @@ impl Core {
             return;
         }
         let walk = Walk {
-            prefixes: VecDeque::from([Prefix::default()]),
+            prefixes: vec![Prefix::default()],
             ..Walk::default()
         };
         open.walks.insert(repo, walk);
@@ -114,7 +118,8 @@ impl Core {
             // The deepest first: so what is still to be asked is no more than a path is deep and an
             // answer wide, whatever the peer says.
             let others = walk.prefixes.len().saturating_sub(PREFIXES_MAX);
-            let prefixes = walk.prefixes.split_off(others).into();
+            let prefixes: Vec<Prefix> = walk.prefixes.split_off(others);
+            walk.nodes += prefixes.len();
             return self.ask(session, Asked::Trie { repo, prefixes });
         }
         if !walk.fetching.is_empty() {
@@ -151,6 +156,9 @@ impl Core {
         };
         for (prefix, node) in prefixes.into_iter().zip(nodes) {
             match node {
+                TrieNode::Children(_) if prefix.nibbles().len() > CHILDREN_DEPTH_MAX => {
+                    return self.misbehaved_in(session, "a frontier deeper than any keys make it");
+                }
                 TrieNode::Children(hashes) => {
                     differing.extend(repo.differing_children(&prefix, &hashes));
                 }
@@ -163,12 +171,14 @@ impl Core {
             self.out.extend(changes);
             self.unseen = true;
         }
-        if let Some(walk) = self
-            .sessions
-            .get_mut(&session)
-            .and_then(|open| open.walks.get_mut(&id))
+        if let Some(open) = self.sessions.get_mut(&session)
+            && let Some(walk) = open.walks.get_mut(&id)
         {
             walk.prefixes.extend(differing);
+            if walk.prefixes.len() > WALK_PREFIXES_MAX || walk.nodes > WALK_NODES_MAX {
+                open.walks.remove(&id);
+                return self.misbehaved_in(session, "a frontier larger than any keys make it");
+            }
         }
         for record in records {
             self.consider(session, id, record);

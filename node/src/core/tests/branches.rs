@@ -308,6 +308,26 @@ fn the_branch_that_a_cut_names_replaces_the_other_one() {
 }
 
 #[test]
+fn what_a_cut_keeps_may_be_appended_after_it_and_nothing_beyond() {
+    let made = made();
+    let (good, _) = branches(&made);
+    let mut node = Node::with(10, &made, &made.publisher);
+    node.append(&made, &cut_at(&made, &good));
+    assert!(node.listed(&made).is_empty(), "the branch is not here");
+    let later = more(&good, &signing(3), vec![release(&signing(3), "1.2.0")]);
+    let held = usize::try_from(node.repo(&made).size(later.key())).expect("small");
+    let refused = node.command(Command::Append {
+        repo: made.id,
+        key: *later.key(),
+        entries: later.pending()[held..].to_vec(),
+        checkpoint: later.checkpoint().expect("signed").clone(),
+    });
+    assert!(matches!(refused, Reply::Refused(why) if why.contains("cut")));
+    node.append(&made, &good);
+    assert_eq!(node.listed(&made), ["1.0.0", "1.1.0"]);
+}
+
+#[test]
 fn a_newcomer_gets_a_cut_log_from_one_who_holds_no_more_than_the_cut() {
     let made = made();
     let key = signing(3);
@@ -618,6 +638,18 @@ fn a_registrars_log_is_confirmed_by_a_peer_that_has_it() {
         (true, true),
         "nothing was fetched, and it is confirmed"
     );
+}
+
+#[test]
+fn a_log_is_proven_to_a_peer_once_a_second() {
+    let made = made();
+    let mut open = super::session::Session::new(super::node(20), false, [0; 32]);
+    let (a, b) = (*made.registrar.key(), *made.publisher.key());
+    let mut asked = |ms, key| open.may_prove(Time(ms), made.id, key);
+    assert!(asked(0, a) && asked(0, b));
+    assert!(!asked(999, a) && !asked(999, b));
+    assert!(asked(1_000, a));
+    assert!(!asked(1_999, a) && asked(1_999, b));
 }
 
 #[test]
