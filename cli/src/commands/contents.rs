@@ -94,6 +94,7 @@ async fn check_objects(manifest: &Manifest, files: &[File], client: &mut Client)
     };
     // Read once: a release may have thousands of objects and 16 MiB of facts.
     let facts = manifest.all_facts(written.as_deref());
+    let facts = facts.and_then(|facts| manifest.check_facts(&facts, files).map(|()| facts));
     let facts = facts.map_err(|e| wrong(facts_file.unwrap_or(first), Some(&e)))?;
     for file in objects() {
         let bytes = bytes_of(file, ebpf::OBJECT_BYTES_MAX as u64, client).await?;
