@@ -90,7 +90,11 @@ pub fn broken_by(
         let thread = thread.spawn(move || (check.run)(interpreter().as_mut()));
         thread.is_ok_and(|thread| thread.join().is_err())
     };
-    CHECKS.iter().filter(breaks).map(|check| check.name).collect()
+    CHECKS
+        .iter()
+        .filter(breaks)
+        .map(|check| check.name)
+        .collect()
 }
 
 macro_rules! checks {
