@@ -604,7 +604,7 @@ fn who_says_again_and_again_that_it_follows_is_compared_with_once() {
 /// What is above the budget of signature checks waits; it is not lost.
 #[test]
 fn more_logs_than_may_be_checked_in_a_second_arrive_over_several() {
-    let made = Made::with_keys(300);
+    let made = Made::with_keys(264);
     let (mut a, mut b) = (Node::follower(&made, 10), Node::follower(&made, 11));
     a.learn(&made);
     for tip in &made.others {
