@@ -376,6 +376,7 @@ impl Core {
 
     fn woken(&mut self) {
         self.overdue();
+        self.resume_walks();
         let (due, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.awaiting_sync)
             .into_iter()
             .partition(|(.., deadline)| *deadline <= self.now);
