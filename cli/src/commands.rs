@@ -15,6 +15,7 @@ pub(crate) mod new;
 pub(crate) mod node;
 mod parse;
 pub(crate) mod publish;
+mod release;
 pub(crate) mod repo;
 pub(crate) mod trust;
 pub(crate) mod verify;

@@ -7,7 +7,7 @@ use skep_proto::package::manifest::{Facts, File, Manifest, Requires};
 
 use super::Session;
 use super::parse::parse_package;
-use super::trust::{called, release};
+use super::release::{called, checked_manifest, release};
 use crate::args::info::Info;
 use crate::client::{Client, unexpected};
 use crate::error::Result;
@@ -35,7 +35,7 @@ async fn report(
         accept_change: false,
     };
     let release = release(request, client).await?;
-    let manifest = super::get::checked_manifest(&release)?.0;
+    let manifest = checked_manifest(&release)?.0;
     let request = Request::Packages {
         repo: parsed.repo.to_string(),
     };

@@ -96,7 +96,8 @@ async fn publish(
     let mut author = Author::open(&session.home, place.repo, &signing, client).await?;
     author.say(vec![said], client).await?;
     remember_repository(package, &place.repo)?;
-    next_step(&place, &manifest.name, session, client).await?;
+    let published = (&manifest.name, &manifest.version);
+    next_step(&place, published, session, client).await?;
     Ok(report)
 }
 
@@ -151,17 +152,21 @@ async fn already(
 
 async fn next_step(
     place: &Place,
-    name: &Name,
+    (name, version): (&Name, &Version),
     session: &Session<'_>,
     client: &mut Client,
 ) -> Result<()> {
-    session.ui.say(&format!("published {}/{name}", place.alias));
+    session
+        .ui
+        .say(&format!("published {}/{name}@{version}", place.alias));
     if client.is_own() {
         session
             .ui
             .say("kept here; shared while a node runs: run `skep node run` for a ticket");
     } else {
-        let ticket = super::repo::ticket(&place.repo.to_string(), Some(name), client).await?;
+        let repo = place.repo.to_string();
+        let ticket = super::repo::ticket(&repo, Some(name), session, client).await?;
+        let ticket = ticket.to_text_that_fits();
         session.ui.say(&format!("give a friend: skep get {ticket}"));
     }
     Ok(())

@@ -85,7 +85,13 @@ async fn act(args: &Repo, session: &Session<'_>, client: &mut Client) -> Result<
         Some(Action::Show { repo }) => show::show(repo, "repo.show", client).await,
         Some(Action::Ticket { repo, package }) => {
             let package = package.as_deref().map(parse_name).transpose()?;
-            let text = ticket(repo, package.as_ref(), client).await?;
+            let ticket = ticket(repo, package.as_ref(), session, client).await?;
+            if ticket.nodes.is_empty() {
+                session.ui.warn(
+                    "this ticket names no address: print it while `skep node run` runs, and friends need not know where you are",
+                );
+            }
+            let text = ticket.to_text_that_fits();
             Ok(Report::answer("repo.ticket").verbatim("ticket", text))
         }
     }
@@ -121,11 +127,12 @@ async fn remove(name: &str, session: &Session<'_>, client: &mut Client) -> Resul
     let held = repo(followed.alias.as_str(), client).await?;
     let again = match held.line.version {
         0 => None,
-        _ => Some(ticket(followed.alias.as_str(), None, client).await?),
+        _ => Some(ticket(followed.alias.as_str(), None, session, client).await?),
     };
     repos.remove(&followed.alias)?;
     client.ask(Request::Reload).await?;
     if let Some(again) = again {
+        let again = again.to_text_that_fits();
         session
             .ui
             .say(&format!("to follow it again: skep repo add {again}"));

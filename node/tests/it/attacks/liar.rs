@@ -15,7 +15,7 @@ use skep_proto::log::tip::Tip;
 use skep_proto::log::tree;
 use skep_proto::name::RepoRef;
 use skep_proto::repo::root::{self, RootDocument, RootKeys, SignedRoot, Visibility};
-use skep_proto::sync::wire::{Answer, Hello, Message, Refusal, Request, VERSION, tag};
+use skep_proto::sync::wire::{Answer, Hello, Message, Refusal, Request, Tag, VERSION, tag};
 use skep_proto::trust::file::{Pin, RepoFile};
 
 pub(super) const SESSION: SessionId = SessionId(1);
@@ -349,6 +349,7 @@ pub(super) fn meet(a: &mut Node, b: &mut Node) -> [Vec<Effect>; 2] {
 
 /// A peer whose answers a test makes up.
 pub(super) struct Liar {
+    peer: u8,
     session: SessionId,
     /// What the node asked, and has no answer to.
     open: VecDeque<(u32, Request)>,
@@ -359,6 +360,7 @@ impl Liar {
     /// Opens a session; `opener` says whether the node opened the stream.
     pub(super) fn open(node: &mut Node, session: SessionId, peer: u8, opener: bool) -> Self {
         let mut liar = Self {
+            peer,
             session,
             open: VecDeque::new(),
             was_asked_for_the_trie: false,
@@ -376,13 +378,7 @@ impl Liar {
     /// A session in which both have said that they follow the repository.
     pub(super) fn connect(node: &mut Node, made: &Made, session: SessionId, peer: u8) -> Self {
         let mut liar = Self::open(node, session, peer, true);
-        let me = signing(peer).key();
-        let tag = tag(
-            &made.id,
-            (node_id(node.id).key(), &OUR_NONCE),
-            (&me, &THEIR_NONCE),
-            1,
-        );
+        let tag = liar.tag(node, made);
         let hello = Hello {
             versions: vec![VERSION],
             nonce: THEIR_NONCE,
@@ -393,6 +389,18 @@ impl Liar {
             liar.say(node, &Message::Answer { id, answer });
         }
         liar
+    }
+
+    /// What says that it follows the repository, in a session that the node opened.
+    pub(super) fn tag(&self, node: &Node, made: &Made) -> Tag {
+        let ours = (node_id(node.id), OUR_NONCE);
+        let theirs = (node_id(self.peer), THEIR_NONCE);
+        tag(
+            &made.id,
+            (ours.0.key(), &ours.1),
+            (theirs.0.key(), &theirs.1),
+            1,
+        )
     }
 
     fn listen(&mut self, node: &Node, effects: &[Effect]) {
