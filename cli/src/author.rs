@@ -120,24 +120,25 @@ impl<'a> Author<'a> {
             return Ok(());
         };
         let theirs = checkpoint(&theirs)?;
-        match self.tip.hear(&theirs).map_err(|e| self.forked(&e))? {
-            Standing::Ahead { .. } => {
-                let mut entries: Vec<Hex> = held.entries;
-                while self.tip.size() + (entries.len() as u64) < theirs.size {
-                    let from = self.tip.size() + entries.len() as u64;
-                    let more = self.log(client, from).await?;
-                    if more.entries.is_empty() {
-                        break;
-                    }
-                    entries.extend(more.entries);
+        let before = self.tip.clone();
+        if let Standing::Ahead { .. } = self.tip.hear(&theirs).map_err(|e| self.forked(&e))? {
+            let mut entries: Vec<Hex> = held.entries;
+            while self.tip.size() + (entries.len() as u64) < theirs.size {
+                let from = self.tip.size() + entries.len() as u64;
+                let more = self.log(client, from).await?;
+                if more.entries.is_empty() {
+                    break;
                 }
-                let entries = entries.iter().map(|entry| &entry.0);
-                self.tip
-                    .extend(&theirs, entries)
-                    .map_err(|e| self.forked(&e))?;
-                self.write_tip()
+                entries.extend(more.entries);
             }
-            _ => self.write_tip(),
+            let entries = entries.iter().map(|entry| &entry.0);
+            let extended = self.tip.extend(&theirs, entries);
+            extended.map_err(|e| self.forked(&e))?;
+        }
+        // Usually the node has nothing new, and what is on disk stays.
+        match self.tip == before {
+            true => Ok(()),
+            false => self.write_tip(),
         }
     }
 

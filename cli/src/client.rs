@@ -4,23 +4,29 @@
 //! and has one path. The in-process node holds the store's lock and serves the home's socket: a
 //! second command started meanwhile talks to it.
 
+mod own;
+
+use std::io::Seek as _;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use skep_node::config::Config;
 use skep_node::control::{self, Connection};
 use skep_node::net;
 use skep_node::run::{self, Running};
-use skep_node::store::{self, Faults};
 use skep_proto::control::{Hello, Refusal, Refused, Request, Response, VERSION};
 use skep_proto::key::SigningKey;
 
 use crate::commands::Session;
-use crate::error::{CliError, Exit, Hint, Result, quoted};
+use crate::environment::Environment;
+use crate::error::{CliError, Exit, Hint, Result};
+use crate::home::Home;
 use crate::home::config;
-use crate::home::keys::Keys;
+
+use own::{Scratch, alone, holder, node_config_with, own_config, start_in};
+pub(crate) use own::{node_config, start, start_failed};
 
 /// Where a service's node answers.
 const SERVICE_SOCKET: &str = "/run/skep/skep.sock";
@@ -28,10 +34,16 @@ const SERVICE_SOCKET: &str = "/run/skep/skep.sock";
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 const LOCK_RETRY: Duration = Duration::from_millis(100);
 
+/// How many nodes a command talks to, one after the other: each may be inside another command
+/// that ends first, and few run at a time.
+const NODES_MAX: usize = 16;
+
 /// A conversation with a node.
 pub(crate) struct Client {
     connection: Option<Connection>,
     own: Option<Running>,
+    /// Where another node is found or started, if this one ends before the command does.
+    around: Option<Around>,
     /// The folder of a node that leaves nothing; it goes after the node.
     _scratch: Option<Scratch>,
 }
@@ -49,15 +61,29 @@ impl Client {
 
     async fn connect_with(offline: bool, session: &Session<'_>) -> Result<Self> {
         let mut waiting = None;
+        Self::found_or_started(Around::of(offline, session), async |holder| {
+            let what = format!("waiting for {holder}, which uses the store");
+            waiting
+                .get_or_insert_with(|| session.ui.progress(&what, None))
+                .during(tokio::time::sleep(LOCK_RETRY))
+                .await;
+        })
+        .await
+    }
+
+    /// The node that runs, or one of our own; `wait` is told who has the store meanwhile.
+    async fn found_or_started(around: Around, mut wait: impl AsyncFnMut(&str)) -> Result<Self> {
         let deadline = Instant::now() + LOCK_WAIT;
         loop {
-            if let Some(client) = Self::running(session).await? {
-                return Ok(client);
+            if let Some(client) = Self::running_in(&around).await? {
+                return Ok(Self {
+                    around: Some(around),
+                    ..client
+                });
             }
-            let error = match start(session, own_config(offline, session)?).await {
-                Ok(running) => {
-                    return Self::of_own(running, session.home.socket(), None).await;
-                }
+            let config = own_config(&around)?;
+            let error = match start_in(&around.home, config).await {
+                Ok(running) => return Self::of_own(running, around.home.socket(), None).await,
                 Err(error) => error,
             };
             let Some(holder) = holder(&error) else {
@@ -66,11 +92,7 @@ impl Client {
             if Instant::now() >= deadline {
                 return Err(start_failed(&error));
             }
-            let what = format!("waiting for {holder}, which uses the store");
-            waiting
-                .get_or_insert_with(|| session.ui.progress(&what, None))
-                .during(tokio::time::sleep(LOCK_RETRY))
-                .await;
+            wait(&holder).await;
         }
     }
 
@@ -89,7 +111,13 @@ impl Client {
         let socket = scratch.0.join("skep.sock");
         let config = Config {
             store: scratch.0.join("store"),
-            ..alone(node_config_with(key, socket.clone(), session, &settings)?)
+            ..alone(node_config_with(
+                key,
+                socket.clone(),
+                &session.home,
+                session.env,
+                &settings,
+            )?)
         };
         let running = run::start(config).await.map_err(|e| start_failed(&e))?;
         Self::of_own(running, &socket, Some(scratch)).await
@@ -97,8 +125,11 @@ impl Client {
 
     /// Talks to the node that runs; none if none does.
     pub(crate) async fn running(session: &Session<'_>) -> Result<Option<Self>> {
-        let given = session.global.node.as_deref();
-        if let Some(address) = given {
+        Self::running_in(&Around::of(session.global.offline, session)).await
+    }
+
+    async fn running_in(around: &Around) -> Result<Option<Self>> {
+        if let Some(address) = &around.given {
             let path = Path::new(address);
             let connection = Connection::connect(path).map_err(|e| {
                 let message = format!("no node answers at `{}`", path.display());
@@ -107,10 +138,15 @@ impl Client {
             })?;
             return Self::greet(connection, None, None).await.map(Some);
         }
-        for path in [session.home.socket(), Path::new(SERVICE_SOCKET)] {
+        for path in [around.home.socket(), Path::new(SERVICE_SOCKET)] {
             // A socket file that nobody answers is left over from a node that was killed.
-            if let Ok(connection) = Connection::connect(path) {
-                return Self::greet(connection, None, None).await.map(Some);
+            let Ok(connection) = Connection::connect(path) else {
+                continue;
+            };
+            match Self::greet(connection, None, None).await {
+                // One that is just ending greets nobody.
+                Err(error) if error.exit == Exit::Unreachable => {}
+                greeted => return greeted.map(Some),
             }
         }
         Ok(None)
@@ -130,6 +166,7 @@ impl Client {
         let mut client = Self {
             connection: Some(connection),
             own,
+            around: None,
             _scratch: scratch,
         };
         let ours = Hello {
@@ -201,44 +238,56 @@ impl Client {
         file: Option<std::fs::File>,
         progress: impl Fn(u64, u64) + Send + 'static,
     ) -> Result<(Response, Option<OwnedFd>)> {
-        let answered = self
-            .with_connection(move |connection| {
-                connection.send(&request, file.as_ref().map(|file| file.as_fd()))?;
-                loop {
-                    match connection.receive()? {
-                        (Response::Progress(p), _) => progress(p.done_bytes, p.all_bytes),
-                        answer => return Ok(answer),
+        let told = Arc::new((request, file, Mutex::new(progress)));
+        let mut nodes = 1;
+        loop {
+            let told = Arc::clone(&told);
+            let answered = self.talk(move |connection| {
+                let (request, file, progress) = &*told;
+                ask_once(connection, request, file.as_ref(), progress)
+            });
+            let failed = match answered.await {
+                Ok((Response::Refused(refused), _)) => {
+                    let stopping = refused.why == Refusal::Stopping;
+                    let failed = refused_error(refused);
+                    if !stopping {
+                        return Err(failed);
                     }
+                    failed
                 }
-            })
-            .await?;
-        match answered {
-            (Response::Refused(refused), _) => Err(refused_error(refused)),
-            answer => Ok(answer),
+                Ok(answer) => return Ok(answer),
+                Err(error) => gone(&error),
+            };
+            // Every request may be made twice: what was done is found done.
+            let Some(around) = self.around.take().filter(|_| nodes < NODES_MAX) else {
+                return Err(failed);
+            };
+            let wait = async |_: &str| tokio::time::sleep(LOCK_RETRY).await;
+            *self = Self::found_or_started(around, wait).await?;
+            nodes += 1;
         }
     }
 
-    /// Blocking work on a thread where it may block.
     async fn with_connection<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Connection) -> std::result::Result<T, control::Error> + Send + 'static,
     ) -> Result<T> {
-        let gone = || {
-            let hint = Hint::new("skep node status");
-            CliError::new(
-                Exit::Unreachable,
-                "the conversation with the node has ended",
-                hint,
-            )
-        };
-        let mut connection = self.connection.take().ok_or_else(gone)?;
+        self.talk(work).await.map_err(|e| gone(&e))
+    }
+
+    /// Blocking work on a thread where it may block.
+    async fn talk<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Connection) -> std::result::Result<T, control::Error> + Send + 'static,
+    ) -> std::result::Result<T, control::Error> {
+        let mut connection = self.connection.take().ok_or(control::Error::Gone)?;
         let done = tokio::task::spawn_blocking(move || {
             let result = work(&mut connection);
             (connection, result)
         });
-        let (connection, result) = done.await.map_err(|e| gone().because(&e))?;
+        let (connection, result) = done.await.map_err(|_| control::Error::Gone)?;
         self.connection = Some(connection);
-        result.map_err(|e| gone().because(&e))
+        result
     }
 
     /// Waits until the node that was told to stop has let go of everything, so that another one can
@@ -261,175 +310,57 @@ impl Client {
     }
 }
 
-/// Starts a node in this process.
-pub(crate) async fn start(
-    session: &Session<'_>,
-    config: Config,
-) -> std::result::Result<Running, run::Error> {
-    // Said by the caller's error if it cannot be made: the socket or the store fail next.
-    drop(session.home.create_dir(&session.home.store_dir()));
-    run::start(config).await
-}
-
-/// A folder in the temporary directory, ours alone, that goes away.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn make(session: &Session<'_>) -> Result<Self> {
-        let temporary = session.env.temporary_dir.clone();
-        let temporary = temporary.unwrap_or_else(|| PathBuf::from("/tmp"));
-        let dir = temporary.join(format!("skep-{:016x}", rand::random::<u64>()));
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&dir)
-            .map_err(|e| CliError::io("make the folder", &dir, &e))?;
-        Ok(Self(dir))
+/// Sends a request and hears its answer.
+fn ask_once(
+    connection: &mut Connection,
+    request: &Request,
+    file: Option<&std::fs::File>,
+    progress: &Mutex<impl Fn(u64, u64)>,
+) -> std::result::Result<(Response, Option<OwnedFd>), control::Error> {
+    if let Some(mut file) = file {
+        // The node before this one may have read some of it.
+        file.rewind()?;
     }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What stays of it is in the temporary directory, and empty of anything that is needed.
-        drop(std::fs::remove_dir_all(&self.0));
-    }
-}
-
-/// Configuration of a node that lives as long as a command: it dials, and listens nowhere.
-fn own_config(offline: bool, session: &Session<'_>) -> Result<Config> {
-    let settings = config::Config::read(&session.home, session.env)?;
-    let config = node_config(session, &settings)?;
-    if offline {
-        return Ok(alone(config));
-    }
-    Ok(Config {
-        listen: Vec::new(),
-        gateway: None,
-        ..config
-    })
-}
-
-/// The same node without any network.
-fn alone(config: Config) -> Config {
-    Config {
-        listen: Vec::new(),
-        gateway: None,
-        mdns: false,
-        peers: Vec::new(),
-        dial: false,
-        ..config
-    }
-}
-
-/// Configuration of `node run`.
-pub(crate) fn node_config(session: &Session<'_>, settings: &config::Config) -> Result<Config> {
-    let key = Keys::of(&session.home).node_key()?;
-    let socket = session.home.create_socket_dir()?;
-    node_config_with(key, socket, session, settings)
-}
-
-fn node_config_with(
-    key: SigningKey,
-    socket: PathBuf,
-    session: &Session<'_>,
-    settings: &config::Config,
-) -> Result<Config> {
-    let home = &session.home;
-    let mut peers = Vec::new();
-    for peer in &settings.peers.value {
-        let (node, address) = skep_node::net::parse_peer(peer).ok_or_else(|| {
-            let hint = Hint::new("peers = [\"/ip4/192.0.2.7/tcp/7701/p2p/12D3Koo…\"]");
-            CliError::usage(
-                format!("`{peer}` in `peers` is not an address of a node"),
-                hint,
-            )
-        })?;
-        peers.push((node, vec![address]));
-    }
-    let faults = session
-        .env
-        .fault_point
-        .as_deref()
-        .map(str::parse::<Faults>)
-        .transpose();
-    let faults = faults.map_err(|e| {
-        let hint = Hint::new("unset `SKEP_FAULT_POINT`, which is for tests");
-        CliError::usage("`SKEP_FAULT_POINT` is wrong", hint).because(&e)
-    })?;
-    Ok(Config {
-        key,
-        repos: home.repos_dir(),
-        store: home.store_dir(),
-        socket,
-        listen: settings.listen.value.clone(),
-        public_addresses: settings.addresses.value.clone(),
-        peers,
-        dial: true,
-        mdns: settings.mdns.value,
-        gossip: settings.gossip.value,
-        gateway: settings
-            .gateways
-            .value
-            .first()
-            .map(|gateway| gateway.listen),
-        seed: rand::random(),
-        version: env!("CARGO_PKG_VERSION"),
-        faults: faults.unwrap_or_default(),
-    })
-}
-
-/// A node that could not be started, with what helps.
-pub(crate) fn start_failed(error: &run::Error) -> CliError {
-    let hint = match error {
-        run::Error::Store {
-            source: store::Error::Locked { .. },
-            ..
-        } => Hint::new(
-            "skep node status says what it does, skep node stop ends it; another home: --home DIR",
-        ),
-        run::Error::Store {
-            source: store::Error::Newer { .. },
-            ..
-        } => Hint::new("use the skep that made it, or a newer one"),
-        run::Error::Store { path, .. } => {
-            Hint::new(format!("ls -ld {}; df -h {}", quoted(path), quoted(path)))
+    connection.send(request, file.map(|file| file.as_fd()))?;
+    loop {
+        match connection.receive()? {
+            (Response::Progress(p), _) => {
+                let progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+                progress(p.done_bytes, p.all_bytes);
+            }
+            answer => return Ok(answer),
         }
-        run::Error::Net(net::Error::PortInUse { .. }) => {
-            Hint::new("another port, in config.toml: listen = 7702")
-        }
-        run::Error::Net(_) => Hint::new("skep doctor --config"),
-        run::Error::Gateway { .. } => {
-            Hint::new("another port, in config.toml: gateway = [{ listen = \"127.0.0.1:7710\" }]")
-        }
-        run::Error::Socket { path, .. } => Hint::new(format!("ls -ld {}", quoted(path))),
-        run::Error::Repos(_) => Hint::new("correct the file, or move it away"),
-    };
-    if let Some(holder) = holder(error) {
-        let message = format!("the store is in use by {holder}");
-        return CliError::new(Exit::Failed, message, hint);
-    }
-    let failed = CliError::new(Exit::Failed, error.to_string(), hint);
-    match std::error::Error::source(error) {
-        Some(cause) => failed.because(cause),
-        None => failed,
     }
 }
 
-/// The process that has the store, if that is why a node could not be started.
-fn holder(error: &run::Error) -> Option<String> {
-    let run::Error::Store {
-        source: store::Error::Locked { pid, .. },
-        ..
-    } = error
-    else {
-        return None;
-    };
-    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let line = String::from_utf8_lossy(&line).replace('\0', " ");
-    let line = line.trim_end();
-    Some(match line.is_empty() {
-        true => format!("process {pid}"),
-        false => format!("process {pid} (`{line}`)"),
-    })
+fn gone(error: &control::Error) -> CliError {
+    CliError::new(
+        Exit::Unreachable,
+        "the conversation with the node has ended",
+        Hint::new("skep node status"),
+    )
+    .because(error)
+}
+
+/// What a command needs to know to reach a node.
+struct Around {
+    home: Home,
+    env: Environment,
+    /// The node that was named by `--node`.
+    given: Option<String>,
+    /// A node of our own has no network.
+    offline: bool,
+}
+
+impl Around {
+    fn of(offline: bool, session: &Session<'_>) -> Self {
+        Self {
+            home: session.home.clone(),
+            env: session.env.clone(),
+            given: session.global.node.clone(),
+            offline,
+        }
+    }
 }
 
 /// `/…/p2p/PEER`, as the file of a repository names a node.
@@ -437,16 +368,25 @@ pub(crate) fn peer_text(node: &skep_proto::id::NodeId, address: &str) -> String 
     net::peer_text(node, address)
 }
 
+/// Reads what [`peer_text`] wrote.
+pub(crate) fn parse_peer(text: &str) -> Option<(skep_proto::id::NodeId, String)> {
+    net::parse_peer(text)
+}
+
 fn refused_error(refused: Refused) -> CliError {
     let exit = match refused.why {
         Refusal::Failed => Exit::Failed,
         Refusal::Untrusted => Exit::Untrusted,
         Refusal::NotFound => Exit::NotFound,
-        Refusal::Unreachable => Exit::Unreachable,
+        Refusal::Unreachable | Refusal::Stopping => Exit::Unreachable,
     };
     let hint = match refused.hint {
         Some(hint) => Hint::new(hint),
-        None => Hint::none("the node knows none"),
+        None => Hint::new(match exit {
+            Exit::NotFound => "skep repo lists what is followed",
+            Exit::Unreachable => "skep node peers",
+            _ => "skep doctor looks at the node and its store",
+        }),
     };
     CliError::new(exit, refused.message, hint)
 }

@@ -9,6 +9,7 @@ mod error;
 mod home;
 mod logs;
 mod passphrase;
+mod process;
 mod report;
 mod ui;
 

@@ -45,7 +45,7 @@ const ANTI_ENTROPY_MS: u64 = 60_000;
 /// How long `AwaitSync` waits for a peer.
 const AWAIT_SYNC_MS: u64 = 15_000;
 /// How long `AwaitSync` waits for another peer once one has said something false.
-const ANOTHER_PEER_MS: u64 = 5_000;
+const ANOTHER_PEER_MS: u64 = 2_000;
 
 /// Milliseconds since a moment that only the driver knows; monotonic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -111,15 +111,18 @@ impl Core {
         core
     }
 
-    /// Begins again with what the store holds now, after a failed write. Sessions are gone; whom it
-    /// knew to dial it dials at once, for nobody would tell it again.
-    pub fn restart(&mut self, seed: [u8; 32], restored: Vec<Restored>) {
-        let mut peers = std::mem::take(&mut self.peers);
-        peers.dial_soon();
-        *self = Self {
-            peers,
-            ..Self::new(self.me, seed, restored)
-        };
+    /// Goes back to what the store holds, after a write that failed: everything else that was
+    /// decided since is forgotten, but for whom to dial.
+    pub fn rebuild(&mut self, restored: Vec<Restored>) {
+        let restored = Self::new(self.me, [0; 32], restored);
+        let before = std::mem::replace(self, restored);
+        self.now = before.now;
+        self.dice = before.dice;
+        self.peers = before.peers;
+        // Sessions are gone, and nobody would tell it again whom to dial.
+        self.peers.dial_soon();
+        self.topics = before.topics;
+        self.next_round = before.next_round;
     }
 
     /// The only entrance.

@@ -228,9 +228,27 @@ impl Driver {
             if let Err(why) = self.perform(effect).await {
                 tracing::error!(%why, "the store failed: this node is read-only for now");
                 self.drop_rest(effects, &why);
-                self.recover_at = Some(Instant::now() + READ_ONLY_FOR);
-                self.go_back(why).await;
-                return;
+                return self.write_failed(why).await;
+            }
+        }
+    }
+
+    /// After a failed write the core is ahead of the disk: whatever it would say or show next could
+    /// be gone after a restart. So it goes back to what the store holds at once, and takes nothing
+    /// new for a while.
+    async fn write_failed(&mut self, why: String) {
+        let restored = self.rebuild(&format!("nothing was kept: {why}")).await;
+        self.recover_at = Some(Instant::now() + READ_ONLY_FOR);
+        let mut effects = self.core.handle(self.now(), Input::PersistFailed { why });
+        // A node that cannot read its store either follows nothing for now.
+        if restored {
+            let repos = self.settings.clone();
+            effects.extend(self.core.handle(self.now(), Input::Configured { repos }));
+        }
+        for effect in effects {
+            if !matches!(effect, Effect::Persist(_)) {
+                let performed = self.perform(effect).await;
+                debug_assert!(performed.is_ok(), "only Persist can fail");
             }
         }
     }
@@ -243,24 +261,6 @@ impl Driver {
             {
                 // A receiver that is gone has nobody to tell.
                 drop(reply.send(Reply::Refused(format!("nothing was kept: {why}"))));
-            }
-        }
-    }
-
-    /// After a failed write the core is ahead of the disk: peers that believed it would find that
-    /// what the disk gives does not fit. It is built again from the store at once, and takes nothing
-    /// new until [`Self::recover`].
-    async fn go_back(&mut self, why: String) {
-        self.rebuild(&why).await;
-        let repos = self.settings.clone();
-        let mut effects = self.core.handle(self.now(), Input::Configured { repos });
-        // Readers are to see it as it is after the second input.
-        effects.retain(|effect| !matches!(effect, Effect::Show(_)));
-        effects.extend(self.core.handle(self.now(), Input::PersistFailed { why }));
-        for effect in effects {
-            if !matches!(effect, Effect::Persist(_)) {
-                let performed = self.perform(effect).await;
-                debug_assert!(performed.is_ok(), "only Persist can fail");
             }
         }
     }
@@ -279,24 +279,24 @@ impl Driver {
         }
     }
 
-    /// The core as the store has it, without sessions; false, with the core as it was, if the store
-    /// cannot be read. Whoever waits for a reply is told why.
+    /// Takes the core back to what the store holds; false if that cannot be read, and it holds
+    /// nothing. Sessions end, and whoever waits for a reply is told why there will be none.
     async fn rebuild(&mut self, why: &str) -> bool {
         let store = Arc::clone(&self.store);
         let restored =
             tokio::task::spawn_blocking(move || crate::restore::restore(store.as_ref())).await;
-        let Ok(Ok(restored)) = restored else {
-            return false;
-        };
         for open in std::mem::take(&mut self.sessions).into_values() {
             self.net.close(open.net);
         }
-        self.core.restart(self.seed, restored);
         for (_, reply) in std::mem::take(&mut self.replies) {
-            // Whoever asked may be gone.
+            // A receiver that is gone has nobody to tell.
             drop(reply.send(Reply::Refused(why.to_owned())));
         }
-        true
+        self.gossip.clear();
+        let restored = restored.ok().and_then(Result::ok);
+        let readable = restored.is_some();
+        self.core.rebuild(restored.unwrap_or_default());
+        readable
     }
 }
 

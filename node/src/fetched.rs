@@ -5,11 +5,19 @@ use skep_proto::blob::{self, GroupList, group_count};
 use skep_proto::claimed::{Claimed, Verified};
 use skep_proto::fault::Fault;
 use skep_proto::hash::Blake3;
-use skep_proto::id::NodeId;
 use skep_proto::sync::blobs::{Group, List};
 
-use crate::core::{FetchEnd, Held, Input};
+use crate::core::{FetchEnd, Held};
 use crate::store::{self, Store};
+
+/// Why what a peer sent is not kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// The peer delivers nothing more, and why.
+    Peer(FetchEnd),
+    /// Our disk failed, in words.
+    Disk(String),
+}
 
 /// What the store has of a blob that is to be fetched. One whose last group an earlier process
 /// wrote, and did not live to put in its place, is put there now: nothing of it is left to ask for.
@@ -22,60 +30,31 @@ pub fn begin(store: &dyn Store, hash: Blake3, size_bytes: u64) -> Result<Held, s
 
 /// A list from a peer, against the hash, and the blob begun with it. `size_bytes` is what the
 /// manifest says, which no peer vouches for.
-///
-/// # Errors
-/// Why this peer, or anybody, delivers nothing.
 pub fn list(
     store: &dyn Store,
     hash: Blake3,
     size_bytes: u64,
     Claimed(list): &Claimed<List>,
-) -> Result<Held, NotTaken> {
-    let proven = GroupList::prove(&hash, list.size, &list.bytes).map_err(|e| of_blob(&e))?;
+) -> Result<Held, Error> {
+    let proven =
+        GroupList::prove(&hash, list.size, &list.bytes).map_err(|e| Error::Peer(end_of(&e)))?;
     if proven.size() != size_bytes {
         // The manifest is wrong, or the peer is: nobody can tell yet.
-        return Err(NotTaken::Ended(FetchEnd::NotFound));
+        return Err(Error::Peer(FetchEnd::NotFound));
     }
-    begin_with(store, hash, size_bytes, Some(&proven)).map_err(|e| of_store(&e))
+    let begun = begin_with(store, hash, size_bytes, Some(&proven));
+    begun.map_err(|error| of_store(&error))
 }
 
 /// A group from a peer, verified and written: its number, and its size in bytes.
-///
-/// # Errors
-/// Why this peer, or anybody, delivers nothing more.
 pub fn group(
     store: &dyn Store,
     hash: Blake3,
     Claimed(group): &Claimed<Group>,
-) -> Result<(u64, u64), NotTaken> {
+) -> Result<(u64, u64), Error> {
     let written = store.write_group(&hash, group.index, &group.bytes);
-    written.map_err(|e| of_store(&e))?;
+    written.map_err(|error| of_store(&error))?;
     Ok((group.index, group.bytes.len() as u64))
-}
-
-/// Why what a peer sent of a blob is not in the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NotTaken {
-    /// It is not what was asked for: this peer is asked for nothing more of the blob.
-    Ended(FetchEnd),
-    /// Our disk failed, in words: no peer is to blame, and asking another one would not help.
-    Lost(String),
-}
-
-impl NotTaken {
-    /// What the core is told.
-    pub fn into_input(self, peer: NodeId, hash: Blake3) -> Input {
-        match self {
-            Self::Ended(why) => Input::FetchEnded { peer, hash, why },
-            Self::Lost(why) => lost(hash, why),
-        }
-    }
-}
-
-/// Our disk failed a blob.
-pub(crate) fn lost(hash: Blake3, why: String) -> Input {
-    tracing::error!(why, blob = %hash, "could not keep a blob");
-    Input::BlobLost { hash, why }
 }
 
 fn begin_with(
@@ -94,20 +73,20 @@ fn begin_with(
     })
 }
 
-fn of_store(error: &store::Error) -> NotTaken {
+fn of_store(error: &store::Error) -> Error {
     match error {
-        store::Error::Blob(error) => of_blob(error),
-        error => NotTaken::Lost(crate::in_words(error)),
+        store::Error::Blob(error) => Error::Peer(end_of(error)),
+        error => Error::Disk(crate::in_words(error)),
     }
 }
 
 /// Whom an error blames: a size that the manifest got wrong is not the fault of who has the blob.
-fn of_blob(error: &blob::Error) -> NotTaken {
-    NotTaken::Ended(match error.fault() {
+fn end_of(error: &blob::Error) -> FetchEnd {
+    match error.fault() {
         Fault::Peer => FetchEnd::Lied,
         Fault::Publisher => FetchEnd::NotFound,
         Fault::Us => FetchEnd::Failed,
-    })
+    }
 }
 
 #[cfg(test)]
@@ -147,7 +126,7 @@ mod tests {
         // More groups than the blob has, and a last group of another length.
         for wrong in [3 * GROUP_BYTES + 1, 2 * GROUP_BYTES + 6] {
             let told = list(&Memory::new(), hash, wrong, &true_list);
-            assert_eq!(told, Err(NotTaken::Ended(FetchEnd::NotFound)), "{wrong}");
+            assert_eq!(told, Err(Error::Peer(FetchEnd::NotFound)), "{wrong}");
         }
         let small = b"of one group";
         let (hash, store) = (Blake3::of(&[small]), Memory::new());
@@ -158,7 +137,7 @@ mod tests {
         });
         assert_eq!(
             group(&store, hash, &told),
-            Err(NotTaken::Ended(FetchEnd::NotFound))
+            Err(Error::Peer(FetchEnd::NotFound))
         );
     }
 
@@ -172,7 +151,7 @@ mod tests {
             bytes: vec![1; 64],
         });
         let told = list(&store, hash, 2 * GROUP_BYTES, &false_list);
-        assert_eq!(told, Err(NotTaken::Ended(FetchEnd::Lied)));
+        assert_eq!(told, Err(Error::Peer(FetchEnd::Lied)));
         let small = b"of one group";
         let hash = Blake3::of(&[small]);
         begin(&store, hash, small.len() as u64).expect("begun");
@@ -180,9 +159,6 @@ mod tests {
             index: 0,
             bytes: b"of one grouP".to_vec(),
         });
-        assert_eq!(
-            group(&store, hash, &told),
-            Err(NotTaken::Ended(FetchEnd::Lied))
-        );
+        assert_eq!(group(&store, hash, &told), Err(Error::Peer(FetchEnd::Lied)));
     }
 }

@@ -14,7 +14,7 @@ use skep_proto::sync::wire::{Answer, Message, Refusal};
 
 use crate::core::{self, Effect, Event, FetchEnd, Input, Reply, RequestId, SessionId};
 use crate::driver::{Driver, Handle};
-use crate::fetched::{self, NotTaken};
+use crate::fetched;
 use crate::net::{self, FetchError};
 use crate::store::{self, Change, Store};
 
@@ -96,10 +96,6 @@ impl Driver {
         }
     }
 
-    fn taken_away(&self) -> u64 {
-        self.taken_away.load(Ordering::SeqCst)
-    }
-
     fn send(&self, session: SessionId, message: &Message) {
         if let Some(open) = self.sessions.get(&session) {
             self.net.send(open.net, message.encode());
@@ -118,7 +114,8 @@ impl Driver {
             return;
         };
         let (store, net, session) = (Arc::clone(&self.store), self.net.clone(), open.net);
-        let (taken_away, before) = (Arc::clone(&self.taken_away), self.taken_away());
+        let taken_away = Arc::clone(&self.taken_away);
+        let before = taken_away.load(Ordering::SeqCst);
         tokio::task::spawn_blocking(move || {
             let read = store.entries(&repo, &key, from, to);
             if let Err(error) = &read {
@@ -181,7 +178,7 @@ impl Driver {
             let held = blocking(move || fetched::begin(store.as_ref(), hash, size_bytes)).await;
             match held {
                 Ok(held) => Input::BlobBegun { hash, held },
-                Err(why) => fetched::lost(hash, why),
+                Err(why) => lost(hash, why),
             }
         });
     }
@@ -201,8 +198,8 @@ impl Driver {
                             handle.tell(Input::ListProven { hash }).await;
                             return Input::BlobBegun { hash, held };
                         }
-                        Ok(Err(not_taken)) => return not_taken.into_input(peer, hash),
-                        Err(why) => return fetched::lost(hash, why),
+                        Ok(Err(fetched::Error::Peer(why))) => why,
+                        Ok(Err(fetched::Error::Disk(why))) | Err(why) => return lost(hash, why),
                     }
                 }
             };
@@ -221,7 +218,7 @@ impl Driver {
             };
             match taken {
                 Ok(why) => Input::FetchEnded { peer, hash, why },
-                Err(not_taken) => not_taken.into_input(peer, hash),
+                Err(why) => lost(hash, why),
             }
         });
     }
@@ -233,7 +230,7 @@ impl Driver {
             in_flight.remove(&hash);
             match finished {
                 Ok(()) => Input::BlobStored { hash },
-                Err(why) => fetched::lost(hash, why),
+                Err(why) => lost(hash, why),
             }
         });
     }
@@ -246,7 +243,13 @@ impl Driver {
     }
 }
 
-/// Verifies and writes groups as they come; nothing unverified is written.
+/// Our disk failed a blob: no peer is to blame, and asking another one would not help.
+fn lost(hash: Blake3, why: String) -> Input {
+    tracing::error!(why, blob = %hash, "could not keep a blob");
+    Input::BlobLost { hash, why }
+}
+
+/// Verifies and writes groups as they come; nothing unverified is written. An error is our disk's.
 async fn take_groups(
     mut groups: net::Groups,
     from: NodeId,
@@ -254,7 +257,7 @@ async fn take_groups(
     store: &Arc<dyn Store>,
     handle: &Handle,
     in_flight: &InFlight,
-) -> Result<FetchEnd, NotTaken> {
+) -> Result<FetchEnd, String> {
     while let Some(next) = groups.next().await {
         let group = match next {
             Ok(group) => group,
@@ -264,8 +267,10 @@ async fn take_groups(
         let written =
             tokio::task::spawn_blocking(move || fetched::group(store.as_ref(), hash, &group));
         let (group, size_bytes) = match written.await {
-            Ok(written) => written?,
-            Err(failed) => return Err(NotTaken::Lost(failed.to_string())),
+            Ok(Ok(written)) => written,
+            Ok(Err(fetched::Error::Peer(why))) => return Ok(why),
+            Ok(Err(fetched::Error::Disk(why))) => return Err(why),
+            Err(failed) => return Err(failed.to_string()),
         };
         in_flight.add(hash, size_bytes);
         let stored = Input::GroupStored {

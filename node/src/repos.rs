@@ -126,7 +126,8 @@ fn dials(config: &Config, repos: &[(Name, RepoFile)]) -> Vec<(NodeId, Vec<String
     for (node, addresses) in &config.peers {
         all.entry(*node).or_default().extend(addresses.clone());
     }
-    let peers = repos.iter().flat_map(|(_, file)| &file.peers);
+    // A node is dialed at its first addresses only: those of the latest ticket, which stand last.
+    let peers = repos.iter().flat_map(|(_, file)| file.peers.iter().rev());
     for (node, address) in peers.filter_map(|peer| net::parse_peer(peer)) {
         let addresses = all.entry(node).or_default();
         if !addresses.contains(&address) {

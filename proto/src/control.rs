@@ -144,6 +144,8 @@ pub enum Refusal {
     Untrusted,
     NotFound,
     Unreachable,
+    /// The node ends: another one may answer.
+    Stopping,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -219,6 +221,8 @@ pub struct Repo {
     pub root_sha256: Option<Sha256>,
     pub root_keys: Vec<Key>,
     pub root_threshold: u64,
+    /// Valid root documents beside the chain.
+    pub rivals: Vec<Rival>,
     pub registrar: Option<Key>,
     pub visibility: String,
     pub witnesses: usize,
@@ -232,6 +236,15 @@ pub struct Repo {
     /// Releases whose files are in the store, and how much those are.
     pub held_releases: usize,
     pub held_bytes: u64,
+}
+
+/// A root document that contradicts the one of its version in the chain, or that is of unknown rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rival {
+    pub version: u64,
+    pub sha256: Sha256,
+    /// The root keys that signed both.
+    pub culprits: Vec<Key>,
 }
 
 /// An operation of authority that changed nothing, and why.

@@ -114,7 +114,7 @@ pub enum Pinning {
 pub enum MapSource {
     /// Section `.maps`, described by BTF.
     Btf,
-    /// Section `maps`: `struct bpf_map_def`.
+    /// Section `maps`, or one whose name begins so: `struct bpf_map_def`.
     Legacy,
     /// A section of global variables (`.data`, `.rodata`, `.bss` and theirs), which loaders turn
     /// into an array of one value. `.kconfig` and `.struct_ops` depend on the kernel and are not
@@ -159,6 +159,7 @@ pub fn looks_like_object(bytes: &[u8]) -> bool {
 /// Reads the object that `bytes` are.
 pub fn read(bytes: &[u8]) -> Result<Object, Error> {
     let file = elf::File::parse(bytes)?;
+    check_one_reading(&file)?;
     let btf = file
         .section(".BTF")
         .map(|s| btf::Btf::parse(s.data, file.endian));
@@ -179,6 +180,28 @@ pub fn read(bytes: &[u8]) -> Result<Object, Error> {
         has_btf_ext: ext.is_some(),
         core_relocations,
     })
+}
+
+/// Refuses an object that one loader reads otherwise than another, and so does something else than is
+/// said of it here: of sections that are read once some take the first and some the last, and some
+/// take every name that begins with `license` for that section.
+fn check_one_reading(file: &elf::File<'_>) -> Result<(), Error> {
+    let count = |is: &dyn Fn(&str) -> bool| file.sections.iter().filter(|s| is(&s.name)).count();
+    for name in [".BTF", ".BTF.ext", ".maps"] {
+        if count(&|it| it == name) > 1 {
+            return Err(Error::Malformed("two sections of a name that is read once"));
+        }
+    }
+    let exact = count(&|it| it == "license");
+    if exact > 1 || exact != count(&|it| it.starts_with("license")) {
+        return Err(Error::Malformed(
+            "a section that some loaders take for the license and others do not",
+        ));
+    }
+    if file.symbol_tables > 1 {
+        return Err(Error::Malformed("two tables of symbols"));
+    }
+    Ok(())
 }
 
 fn license(file: &elf::File<'_>) -> Result<Option<String>, Error> {

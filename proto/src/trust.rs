@@ -7,7 +7,7 @@
 
 pub mod file;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::hash::Sha256;
 use crate::id::{HandleId, RepoId};
@@ -235,18 +235,19 @@ fn publisher(rule: &Rule, subject: &Subject) -> Fact {
 fn approvals(rule: &Rule, subject: &Subject) -> Option<Fact> {
     let wanted = rule.approvals.as_ref()?;
     let approved: BTreeSet<HandleId> = subject.approvers.iter().map(|handle| handle.id).collect();
-    let counted: BTreeSet<&str> = wanted
+    // By handle: a rule may name one under two labels, and it approves once.
+    let counted: BTreeMap<HandleId, &str> = wanted
         .of
         .iter()
         .filter(|who| approved.contains(&who.handle))
-        .map(|who| who.label.as_str())
+        .map(|who| (who.handle, who.label.as_str()))
         .collect();
     let text = format!(
         "{} of {} needed{}{}",
         counted.len(),
         wanted.need,
         if counted.is_empty() { "" } else { ": " },
-        counted.iter().copied().collect::<Vec<_>>().join(", ")
+        counted.values().copied().collect::<Vec<_>>().join(", ")
     );
     let enough = u64::try_from(counted.len()).is_ok_and(|n| n >= wanted.need);
     Some(if enough {

@@ -4,6 +4,7 @@
 //! from hour to hour and only their ratio stays. Nothing here runs in `cargo test`.
 
 mod blob;
+mod clone;
 mod control;
 mod finding;
 mod get;
@@ -38,7 +39,7 @@ pub(crate) struct Args {
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Name {
-    /// Every bench
+    /// Every bench but `clone`
     All,
     /// Start to ready, idle memory, size of the binary
     Start,
@@ -50,6 +51,8 @@ enum Name {
     Blob,
     /// Lines of code and of tests, for each crate
     Lines,
+    /// The commands of the README, each in a clean clone: an hour
+    Clone,
 }
 
 /// What a bench works with.
@@ -83,13 +86,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.name == Name::Lines {
         return Ok(());
     }
-    let product = Product::build()?;
     let parent = args.dir.clone().unwrap_or_else(std::env::temp_dir);
     let dir = tempfile::Builder::new()
         .prefix("skep-bench-")
         .tempdir_in(&parent)
         .with_context(|| format!("could not make a folder in `{}`", parent.display()))?;
     print(&machine::describe(dir.path()));
+    if args.name == Name::Clone {
+        print(&format!("load {} before\n\n", machine::load()));
+        return clone::run(dir.path()).map(|findings| show(&findings));
+    }
+    let product = Product::build()?;
     for (name, title, run) in MEASURED {
         if !is_wanted(name) {
             continue;
@@ -101,12 +108,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             rounds: args.rounds,
         };
         let findings = run(&bench).with_context(|| format!("the bench `{title}` stopped"))?;
-        for finding in findings {
-            print(&finding.to_string());
-        }
+        show(&findings);
     }
     print(&format!("\nload {} after\n", machine::load()));
     Ok(())
+}
+
+fn show(findings: &[Finding]) {
+    for finding in findings {
+        print(&finding.to_string());
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "figures are what this program is for")]

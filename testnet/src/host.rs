@@ -223,7 +223,7 @@ impl Host {
 
     /// Goes back to what the disk holds, as the driver does after a failed write: with no sessions,
     /// and with a refusal for whoever waits.
-    pub fn rebuild(&mut self, seed: [u8; 32], why: &str) -> Vec<Act> {
+    pub fn rebuild(&mut self, why: &str) -> Vec<Act> {
         self.sessions.clear();
         self.gossip.clear();
         let mut acts = vec![Act::CloseAll];
@@ -233,7 +233,7 @@ impl Host {
             acts.push(Act::Replied(id, reply));
         }
         if let Some(core) = &mut self.core {
-            core.restart(seed, self.disk.restore());
+            core.rebuild(self.disk.restore());
         }
         acts
     }
@@ -438,15 +438,13 @@ impl Host {
         acts: &mut Vec<Act>,
     ) -> Result<(), Broken> {
         let why = "no space left on the device".to_owned();
-        acts.extend(self.rebuild(dice.bytes(), &why));
+        acts.extend(self.rebuild(&why));
         let Some(core) = &mut self.core else {
             return Ok(());
         };
+        let mut effects = core.handle(now, Input::PersistFailed { why });
         let repos = self.config.clone();
-        let mut effects = core.handle(now, Input::Configured { repos });
-        // Readers are to see it as it is after the second input.
-        effects.retain(|effect| !matches!(effect, Effect::Show(_)));
-        effects.extend(core.handle(now, Input::PersistFailed { why }));
+        effects.extend(core.handle(now, Input::Configured { repos }));
         for effect in effects {
             if !matches!(effect, Effect::Persist(_)) {
                 invariant::before(self, world, &effect)?;

@@ -454,9 +454,8 @@ impl Sim {
             Due::Start { at } => return self.started(at),
             Due::Recover { at, life } => {
                 if self.hosts[at].life == life && self.hosts[at].is_up() {
-                    let seed = self.dice.bytes();
                     let why = "the node recovered from a failed write";
-                    for act in self.hosts[at].rebuild(seed, why) {
+                    for act in self.hosts[at].rebuild(why) {
                         self.act(at, act);
                     }
                     let configured = self.hosts[at].configured();

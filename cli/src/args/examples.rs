@@ -139,6 +139,16 @@ pub(crate) const EXAMPLES: &[Examples] = &[
     ),
     ("repo remove", &[("skep repo remove ana", "follow no more")]),
     (
+        "repo settle",
+        &[
+            ("skep repo settle ana", "is there a choice, and which"),
+            (
+                "skep repo settle ana 3:SHA256",
+                "follow this root document and what continues it",
+            ),
+        ],
+    ),
+    (
         "repo show",
         &[("skep repo show ana", "packages, handles, keys")],
     ),

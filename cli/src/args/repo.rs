@@ -31,6 +31,14 @@ pub(crate) enum Action {
         /// Its alias or id
         repo: String,
     },
+    /// Choose between two root documents of one version
+    Settle {
+        /// Its alias or id
+        repo: String,
+        /// The version and the SHA-256 of the document to follow; absent: which there are
+        #[arg(value_name = "VERSION:SHA256")]
+        document: Option<String>,
+    },
     /// Say everything about a repository
     Show {
         /// Its alias or id

@@ -1,14 +1,15 @@
 //! What is in a release: all its files, and objects that do what its manifest says.
 
+use std::fs;
 use std::io::Read as _;
 
+use skep_proto::control::Request;
 use skep_proto::ebpf;
 use skep_proto::hash::Blake3;
 use skep_proto::package::manifest::{Facts, File, FileKind, LIST_FILE_BYTES_MAX, Manifest};
 
-use super::get::{open, wrong};
 use crate::client::Client;
-use crate::error::{Exit, Result};
+use crate::error::{CliError, Exit, Hint, Result};
 
 /// The files of the manifest, and those that a file of kind `tree` lists, once every object among
 /// them was found to do what the manifest says and nothing else.
@@ -93,6 +94,7 @@ async fn check_objects(manifest: &Manifest, files: &[File], client: &mut Client)
     };
     // Read once: a release may have thousands of objects and 16 MiB of facts.
     let facts = manifest.all_facts(written.as_deref());
+    let facts = facts.and_then(|facts| manifest.check_facts(&facts, files).map(|()| facts));
     let facts = facts.map_err(|e| wrong(facts_file.unwrap_or(first), Some(&e)))?;
     for file in objects() {
         let bytes = bytes_of(file, ebpf::OBJECT_BYTES_MAX as u64, client).await?;
@@ -102,4 +104,21 @@ async fn check_objects(manifest: &Manifest, files: &[File], client: &mut Client)
             .map_err(|e| wrong(file, Some(&e)))?;
     }
     Ok(())
+}
+
+/// A file of a release, from the store.
+pub(super) async fn open(file: &File, client: &mut Client) -> Result<fs::File> {
+    let request = Request::OpenBlob { hash: file.blake3 };
+    let (_, blob) = client.ask_for_file(request).await?;
+    Ok(blob.into())
+}
+
+/// A file is not what the manifest says.
+pub(super) fn wrong(file: &File, cause: Option<&(dyn std::error::Error + 'static)>) -> CliError {
+    let message = format!("`{}` is not what the manifest names", file.path);
+    let error = CliError::new(Exit::Untrusted, message, Hint::new("skep doctor"));
+    match cause {
+        Some(cause) => error.because(cause),
+        None => error,
+    }
 }

@@ -1,29 +1,22 @@
 //! `skep get`: trust is decided before anything is fetched, and again at the end.
 
-use std::fs;
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+mod folder;
+
+use std::path::Path;
 
 use skep_proto::control::{Release, Request, Response};
-use skep_proto::hash::Sha256;
-use skep_proto::key::{Signature, Signatures};
-use skep_proto::package::dsse::{IN_TOTO, envelope, signers};
-use skep_proto::package::manifest::{File, Manifest};
+use skep_proto::package::dsse::{IN_TOTO, envelope};
 use skep_proto::ticket::Ticket;
 
 use super::parse::parse_package;
+use super::release::{called, checked_manifest, refused, release, signatures};
 use super::repo::{follow, known_or_online, parse_ticket};
-use super::trust::{believe_for, called, publisher_line, refused, release};
-use super::{Session, contents};
+use super::trust::{believe_for, publisher_line};
+use super::{Session, contents, lookalike};
 use crate::args::get::Get;
 use crate::client::{Client, unexpected};
 use crate::error::{CliError, Exit, Hint, Result, quoted};
 use crate::report::{Report, Value};
-use crate::ui::Progress;
-
-/// Bytes read from a blob at a time.
-const CHUNK_BYTES: usize = 256 << 10;
 
 pub(crate) async fn run(args: &Get, session: &Session<'_>) -> Result<Report> {
     let is_ticket = args.reference.trim_start().starts_with("skept1");
@@ -74,7 +67,7 @@ async fn get(
     );
     fetch(&release, bytes, session, client).await?;
     let files = contents::checked_files(&found, client).await?;
-    let target = write(&release, &files, &args.output, session, client).await?;
+    let target = folder::write(&release, &files, &args.output, session, client).await?;
     admitted_still(&release, args, client).await?;
     let size: u64 = files.iter().map(|file| file.size).sum();
     session.ui.say(&format!(
@@ -153,6 +146,7 @@ async fn by_ticket(
         return Err(refused(&release));
     }
     session.ui.say(&publisher_line(&release.owner));
+    lookalike::warn(&alias, Some(package), session)?;
     let question = format!("trust {} for {reference}?", release.owner.label);
     if !session.ui.confirm(&question, false)? {
         return Err(refused(&release));
@@ -183,52 +177,6 @@ async fn list_packages(alias: &str, client: &mut Client) -> Result<CliError> {
         error = error.detail("package", format!("{alias}/{}", package.name));
     }
     Ok(error)
-}
-
-/// The manifest of a release, checked by this process: its hash is the one that the view lists, it
-/// is of this repository, name and version, and keys that count have signed it. Gives their
-/// fingerprints.
-pub(crate) fn checked_manifest(release: &Release) -> Result<(Manifest, Vec<String>)> {
-    let what = format!("{}@{}", called(release), release.version);
-    let refuse = |why: String| {
-        let hint = Hint::new(format!("skep verify --explain {what}"));
-        CliError::new(
-            Exit::Untrusted,
-            format!("the manifest of `{what}` {why}"),
-            hint,
-        )
-    };
-    let payload = &release.payload.0;
-    if Sha256::of(&[payload]) != release.manifest {
-        return Err(refuse("is not the one that the log lists".to_owned()));
-    }
-    let manifest =
-        Manifest::parse(payload).map_err(|e| refuse("cannot be read".to_owned()).because(&e))?;
-    manifest
-        .check_binding(&release.repo, &release.name, &release.version)
-        .map_err(|e| refuse("is of something else".to_owned()).because(&e))?;
-    let signed = signers(IN_TOTO, payload, &signatures(release));
-    let counted: Vec<String> = release
-        .signers
-        .iter()
-        .filter(|key| signed.contains(key))
-        .map(|key| key.fingerprint())
-        .collect();
-    if counted.is_empty() {
-        return Err(refuse(
-            "is not signed by any key that published it".to_owned(),
-        ));
-    }
-    Ok((manifest, counted))
-}
-
-fn signatures(release: &Release) -> Signatures {
-    let all = release.signatures.iter();
-    all.filter_map(|(key, signature)| {
-        let bytes = signature.0.as_slice().try_into().ok()?;
-        Some((*key, Signature::from_bytes(bytes)))
-    })
-    .collect()
 }
 
 fn dsse(release: &Release) -> Report {
@@ -275,136 +223,6 @@ async fn fetch(
             return Err(CliError::new(Exit::Unreachable, message, hint));
         }
         Err(error) => return Err(error),
-    }
-    Ok(())
-}
-
-pub(super) async fn open(file: &File, client: &mut Client) -> Result<fs::File> {
-    let request = Request::OpenBlob { hash: file.blake3 };
-    let (_, blob) = client.ask_for_file(request).await?;
-    Ok(blob.into())
-}
-
-pub(super) fn wrong(file: &File, cause: Option<&(dyn std::error::Error + 'static)>) -> CliError {
-    let message = format!("`{}` is not what the manifest names", file.path);
-    let error = CliError::new(Exit::Untrusted, message, Hint::new("skep doctor"));
-    match cause {
-        Some(cause) => error.because(cause),
-        None => error,
-    }
-}
-
-/// Writes the files into a new folder that appears whole; one that is there must be the same.
-async fn write(
-    release: &Release,
-    files: &[File],
-    output: &Path,
-    session: &Session<'_>,
-    client: &mut Client,
-) -> Result<PathBuf> {
-    let name = format!("{}-{}", release.name, release.version);
-    let target = output.join(&name);
-    if target.exists() {
-        return same(&target, files).map(|()| target);
-    }
-    fs::create_dir_all(output).map_err(|e| CliError::io("make the folder", output, &e))?;
-    let staging = Staging(output.join(format!(".{name}.{}.new", std::process::id())));
-    write_all(&staging.0, files, session, client).await?;
-    fs::rename(&staging.0, &target).map_err(|e| CliError::io("write", &target, &e))?;
-    Ok(target)
-}
-
-/// A folder that is not whole yet; gone when this is dropped, by an error as by Ctrl-C.
-struct Staging(PathBuf);
-
-impl Drop for Staging {
-    fn drop(&mut self) {
-        // It was renamed; or it is hidden, and named after us.
-        drop(fs::remove_dir_all(&self.0));
-    }
-}
-
-async fn write_all(
-    dir: &Path,
-    files: &[File],
-    session: &Session<'_>,
-    client: &mut Client,
-) -> Result<()> {
-    fs::create_dir(dir).map_err(|e| CliError::io("make the folder", dir, &e))?;
-    let size = files.iter().map(|file| file.size).sum();
-    let mut progress = session.ui.progress("writing", Some(size));
-    for file in files {
-        let blob = open(file, client).await?;
-        write_one(dir, file, blob, &mut progress).await?;
-    }
-    progress.done("written");
-    Ok(())
-}
-
-/// Copies one file, and checks both hashes once more while it does.
-async fn write_one(
-    dir: &Path,
-    file: &File,
-    blob: fs::File,
-    progress: &mut Progress<'_>,
-) -> Result<()> {
-    // The manifest's paths were checked: relative, no `..`.
-    let path = dir.join(&file.path);
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(|e| CliError::io("make the folder", parent, &e))?;
-    }
-    let failed = |e| CliError::io("write", &path, &e);
-    let mode = if file.executable { 0o755 } else { 0o644 };
-    let mut out = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&path)
-        .map_err(failed)?;
-    let mut digest = skep_proto::package::source::FileDigest::default();
-    let mut blob = blob.take(file.size + 1);
-    let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        let read = blob.read(&mut chunk).map_err(|e| wrong(file, Some(&e)))?;
-        if read == 0 {
-            break;
-        }
-        digest.update(&chunk[..read]);
-        out.write_all(&chunk[..read]).map_err(failed)?;
-        progress.add(read as u64);
-        // Ctrl-C is heeded between two chunks.
-        tokio::task::yield_now().await;
-    }
-    match digest.is(file) {
-        true => Ok(()),
-        false => Err(wrong(file, None)),
-    }
-}
-
-/// A folder that is there already must hold exactly these files.
-fn same(target: &Path, files: &[File]) -> Result<()> {
-    let differs = |path: &Path| {
-        CliError::new(
-            Exit::Failed,
-            format!("`{}` is there, and is not this release", path.display()),
-            Hint::new("move it away, or give another folder: -o DIR"),
-        )
-    };
-    for file in files {
-        let path = target.join(&file.path);
-        let mut found = fs::File::open(&path).map_err(|_| differs(&path))?;
-        let mut digest = skep_proto::package::source::FileDigest::default();
-        let mut chunk = vec![0; CHUNK_BYTES];
-        loop {
-            let read = found.read(&mut chunk).map_err(|_| differs(&path))?;
-            if read == 0 {
-                break;
-            }
-            digest.update(&chunk[..read]);
-        }
-        if !digest.is(file) {
-            return Err(differs(&path));
-        }
     }
     Ok(())
 }

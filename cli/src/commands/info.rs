@@ -7,7 +7,7 @@ use skep_proto::package::manifest::{Facts, File, Manifest, Requires};
 
 use super::Session;
 use super::parse::parse_package;
-use super::trust::{called, release};
+use super::release::{called, checked_manifest, release};
 use crate::args::info::Info;
 use crate::client::{Client, unexpected};
 use crate::error::Result;
@@ -35,7 +35,7 @@ async fn report(
         accept_change: false,
     };
     let release = release(request, client).await?;
-    let manifest = super::get::checked_manifest(&release)?.0;
+    let manifest = checked_manifest(&release)?.0;
     let request = Request::Packages {
         repo: parsed.repo.to_string(),
     };
@@ -205,4 +205,35 @@ fn unknown(manifest: &Manifest) -> Table {
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use skep_proto::json::Json;
+    use skep_proto::package::manifest::Details;
+
+    use super::*;
+
+    #[test]
+    fn what_this_version_does_not_know_is_shown_as_it_stands() {
+        let list = Json::Array(vec![Json::Integer(3), Json::Text("\u{1b}[2J".to_owned())]);
+        let fields = [
+            ("kernel.moon", Json::Text("full".to_owned())),
+            ("tides", list),
+        ];
+        let fields = fields.map(|(place, value)| (place.to_owned(), value));
+        let manifest = Manifest {
+            repo: RepoId::from_hash(skep_proto::hash::Sha256::of(&[])),
+            name: "drop".parse().expect("a name"),
+            version: "1.0.0".parse().expect("a version"),
+            details: Details::default(),
+            files: Vec::new(),
+            unknown: fields.into_iter().collect(),
+        };
+        let report = Report::answer("info").table("unknown", unknown(&manifest));
+        assert_eq!(
+            crate::report::text::render(&report, crate::report::text::Reader::Pipe),
+            "unknown\tkernel.moon\t\"full\"\nunknown\ttides\t[3,\"\\u001b[2J\"]\n"
+        );
+    }
 }

@@ -100,7 +100,8 @@ async fn greet(running: &Running, session: &Session<'_>) -> Result<()> {
         session.ui.say(&format!("http       http://{gateway}"));
     }
     for (alias, name) in own_packages(session, &mut client).await? {
-        let ticket = super::repo::ticket(&alias, Some(&name), &mut client).await?;
+        let ticket = super::repo::ticket(&alias, Some(&name), session, &mut client).await?;
+        let ticket = ticket.to_text_that_fits();
         session.ui.say(&format!(
             "give a friend of {alias}/{name}:\n  skep get {ticket}"
         ));

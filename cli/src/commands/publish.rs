@@ -161,7 +161,9 @@ async fn next_step(
             .ui
             .say("kept here; shared while a node runs: run `skep node run` for a ticket");
     } else {
-        let ticket = super::repo::ticket(&place.repo.to_string(), Some(name), client).await?;
+        let repo = place.repo.to_string();
+        let ticket = super::repo::ticket(&repo, Some(name), session, client).await?;
+        let ticket = ticket.to_text_that_fits();
         session.ui.say(&format!("give a friend: skep get {ticket}"));
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 mod create;
 mod follow;
+mod settle;
 mod show;
 mod ticket;
 
@@ -30,9 +31,12 @@ pub(crate) async fn run(args: &Repo, session: &Session<'_>) -> Result<Report> {
         return Ok(Report::list("repo", Table::new(&LIST_COLUMNS)));
     }
     let mut client = match &args.action {
-        Some(Action::Create { .. } | Action::Add { .. } | Action::Remove { .. }) => {
-            Client::connect(session).await?
-        }
+        Some(
+            Action::Create { .. }
+            | Action::Add { .. }
+            | Action::Remove { .. }
+            | Action::Settle { .. },
+        ) => Client::connect(session).await?,
         None | Some(Action::Show { .. } | Action::Ticket { .. }) => {
             Client::looking(session).await?
         }
@@ -75,10 +79,19 @@ async fn act(args: &Repo, session: &Session<'_>, client: &mut Client) -> Result<
             show::show(&alias.to_string(), "repo.add", client).await
         }
         Some(Action::Remove { repo }) => remove(repo, session, client).await,
+        Some(Action::Settle { repo, document }) => {
+            settle::settle(repo, document.as_deref(), session, client).await
+        }
         Some(Action::Show { repo }) => show::show(repo, "repo.show", client).await,
         Some(Action::Ticket { repo, package }) => {
             let package = package.as_deref().map(parse_name).transpose()?;
-            let text = ticket(repo, package.as_ref(), client).await?;
+            let ticket = ticket(repo, package.as_ref(), session, client).await?;
+            if ticket.nodes.is_empty() {
+                session.ui.warn(
+                    "this ticket names no address: print it while `skep node run` runs, and friends need not know where you are",
+                );
+            }
+            let text = ticket.to_text_that_fits();
             Ok(Report::answer("repo.ticket").verbatim("ticket", text))
         }
     }
@@ -114,11 +127,12 @@ async fn remove(name: &str, session: &Session<'_>, client: &mut Client) -> Resul
     let held = repo(followed.alias.as_str(), client).await?;
     let again = match held.line.version {
         0 => None,
-        _ => Some(ticket(followed.alias.as_str(), None, client).await?),
+        _ => Some(ticket(followed.alias.as_str(), None, session, client).await?),
     };
     repos.remove(&followed.alias)?;
     client.ask(Request::Reload).await?;
     if let Some(again) = again {
+        let again = again.to_text_that_fits();
         session
             .ui
             .say(&format!("to follow it again: skep repo add {again}"));

@@ -1,14 +1,14 @@
 //! `skep trust`: whom you believe, and for what. Local, and empty at first.
 
-use skep_proto::control::{Handle, Release, Request, Response};
+use skep_proto::control::{Handle, Release, Request};
 use skep_proto::name::{Name, PackageRef, RepoRef};
 use skep_proto::trust::file::{Glob, Rule, Who, append_rule, remove_rules};
 
-use super::Session;
 use super::parse::{parse_name, parse_package};
 use super::repo::repo;
+use super::{Session, lookalike};
 use crate::args::trust::{Action, Trust};
-use crate::client::{Client, unexpected};
+use crate::client::Client;
 use crate::error::{CliError, Exit, Hint, Result, could_not, quoted};
 use crate::home::repos::{Followed, Repos};
 use crate::report::{Report, Table};
@@ -140,6 +140,7 @@ async fn add(
     })?;
     session.ui.say(&publisher_line(&handle));
     let alias = &followed.alias;
+    lookalike::warn(alias, package.as_ref(), session)?;
     let question = format!("trust this handle to publish {alias}/{names}?");
     if !session.ui.confirm(&question, false)? {
         return Err(not_trusted(alias));
@@ -275,69 +276,6 @@ fn labels(rule: &Rule) -> String {
         Who::Key { key } => key.clone(),
     });
     publishers.collect::<Vec<_>>().join(", ")
-}
-
-/// A release that a reference means, with what the node thinks of it.
-pub(crate) async fn release(request: Request, client: &mut Client) -> Result<Release> {
-    match client.ask(request).await? {
-        Response::Release(release) => Ok(*release),
-        other => Err(unexpected(&other)),
-    }
-}
-
-/// The refusal of a release, with what a person needs to decide.
-pub(crate) fn refused(release: &Release) -> CliError {
-    let called = called(release);
-    let failed: Vec<&skep_proto::control::Fact> = release
-        .facts
-        .iter()
-        .filter(|fact| fact.outcome == skep_proto::control::FactOutcome::Fail)
-        .collect();
-    let nobody = failed.iter().any(|fact| fact.check == "publisher");
-    let message = match failed.as_slice() {
-        [only] if only.check == "publisher" => format!("you do not trust anybody for `{called}`"),
-        _ => format!("`{called}@{}` is not admitted", release.version),
-    };
-    let keys: Vec<String> = release
-        .owner
-        .keys
-        .iter()
-        .map(|key| key.fingerprint())
-        .collect();
-    let owner = format!(
-        "{} ({} of {} keys: {})",
-        release.owner.label,
-        release.signers.len(),
-        release.owner.keys.len(),
-        keys.join(", ")
-    );
-    let hint = match failed.first() {
-        _ if nobody => Hint::new(format!(
-            "compare the fingerprint with one from another channel, then\nskep trust add {called}"
-        )),
-        Some(fact) if fact.check == "yank" => Hint::new("another version, or --allow-yanked"),
-        Some(fact) if fact.check == "change" || fact.check == "restriction" => {
-            Hint::new("ask its publisher; then --accept-change")
-        }
-        _ => Hint::new(format!(
-            "skep verify --explain {called}@{}",
-            release.version
-        )),
-    };
-    let mut error = CliError::new(Exit::Untrusted, message, hint).detail("publisher", owner);
-    for fact in failed.iter().filter(|fact| fact.check != "publisher") {
-        error = error.detail(fact.check.clone(), fact.text.clone());
-    }
-    error
-}
-
-/// `repo/name`, by alias where there is one.
-pub(crate) fn called(release: &Release) -> String {
-    let repo = match &release.alias {
-        Some(alias) => alias.to_string(),
-        None => release.repo.to_string(),
-    };
-    format!("{repo}/{}", release.name)
 }
 
 /// The rule for one name that `get TICKET` writes after a yes.

@@ -4,7 +4,7 @@ use skep_proto::control::{FactOutcome, Release, Request};
 
 use super::Session;
 use super::parse::parse_package;
-use super::trust::{called, refused, release};
+use super::release::{called, checked_manifest, refused, release};
 use crate::args::verify::Verify;
 use crate::client::Client;
 use crate::error::{CliError, Result};
@@ -48,7 +48,7 @@ pub(crate) async fn judged(
     };
     let release = release(request, client).await?;
     let mut table = Table::without_header(&["mark", "check", "found"]);
-    let bound = super::get::checked_manifest(&release);
+    let bound = checked_manifest(&release);
     table.push(match &bound {
         Ok((_, keys)) => [
             Mark::Ok.into(),

@@ -91,6 +91,7 @@ impl<'a> Progress<'a> {
                 let manners = &self.ui.manners;
                 if manners.progress && manners.stderr_is_terminal && manners.verbosity >= 0 {
                     let bar = bar(&cell(&self.what), self.total);
+                    let bar = bar.with_elapsed(elapsed);
                     bar.set_position(self.done);
                     self.shown = Shown::Bar(bar);
                 } else {

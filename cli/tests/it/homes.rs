@@ -106,6 +106,13 @@ fn doctor_names_the_port_that_somebody_else_has() {
     let config = fixture.home().join("config.toml");
     let text = format!("listen = [\"127.0.0.1:{port}\"]\nmdns = false\ngateway = []\n");
     fs::write(&config, text).expect("written");
+    let output = fixture.skep("doctor").output().expect("skep runs");
+    let stdout = String::from_utf8(output.stdout).expect("text");
+    let holder = format!(
+        "127.0.0.1:{port} is used by process {} (`",
+        std::process::id()
+    );
+    assert!(stdout.contains(&holder), "{stdout}");
     let stderr = fails(&fixture, "doctor", 6);
     let next = port.wrapping_add(1);
     let hint = format!("config.toml: listen = [\"127.0.0.1:{next}\"]\n");
@@ -159,4 +166,39 @@ fn a_repository_of_ones_own_that_was_removed_can_be_followed_again() {
     fixture.run("info ana/drop@0.1.0");
     // Rules went with the file.
     assert!(fails(&fixture, "get ana/drop", 3).contains("skep trust add ana/drop"));
+}
+
+#[test]
+fn a_release_of_many_files_lists_them_all() {
+    let fixture = Fixture::new();
+    let toml = fixture.path().join("drop/skep.toml");
+    let mut text = fs::read_to_string(&toml).expect("a package");
+    // Too many for the manifest itself, which then names a file that lists them.
+    for n in 0..600 {
+        let path = format!("data-{n:03}.bin");
+        fs::write(fixture.path().join("drop").join(&path), [0, 159, 146, 150]).expect("written");
+        text.push_str(&format!("\n[[file]]\npath = \"{path}\"\n"));
+    }
+    fs::write(&toml, text).expect("written");
+    fixture.run("publish drop --yes");
+    let info = fixture.run("info ana/drop");
+    let listed = info.lines().filter(|line| line.starts_with("files\tdata-"));
+    assert_eq!(listed.count(), 600);
+
+    // Before it is fetched nobody knows what the list holds, and that is said.
+    let author = fixture.node("home");
+    let ticket = fixture.run("repo ticket ana");
+    fixture.new_home("friend");
+    fixture.run(&format!("repo add {} --home friend", ticket.trim()));
+    let output = fixture.skep("info ana/drop --home friend").output();
+    let output = output.expect("skep runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        stderr.contains("a list of this release is not here"),
+        "{stderr}"
+    );
+    fixture.run("get ana/drop --normal --home friend -q");
+    let info = fixture.run("info ana/drop --home friend");
+    assert!(info.contains("\nfiles\tdata-599.bin\t4\t"), "{info}");
+    drop(author);
 }

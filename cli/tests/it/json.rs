@@ -150,6 +150,10 @@ fn nodes_and_repositories() {
     fixture.run("publish drop --yes");
     check(&fixture, "repo", "repo");
     check(&fixture, "repo.show", "repo show ana");
+    let shown = fixture.run("repo show ana");
+    let sha256 = shown.lines().find_map(|l| l.strip_prefix("root_sha256\t"));
+    let line = format!("repo settle ana 1:{} --yes", sha256.expect("a document"));
+    check(&fixture, "repo.settle", &line);
     let author = fixture.node("home");
     check(&fixture, "repo.ticket", "repo ticket ana drop");
     let ticket = fixture.run("repo ticket ana drop");
@@ -160,7 +164,8 @@ fn nodes_and_repositories() {
     let friend = fixture.node_with("friend", "--json");
     check(&fixture, "node.status", "node status --home friend");
     let deadline = Instant::now() + Duration::from_secs(30);
-    while fixture.run("node peers").is_empty() {
+    // Connected comes before both know what they share.
+    while !fixture.run("node peers").contains("skep1") {
         assert!(Instant::now() < deadline, "the friend's node never came");
     }
     check(&fixture, "node.peers", "node peers");

@@ -75,6 +75,14 @@ fn a_friend_with_a_ticket_is_asked_and_then_has_the_package() {
         assert!(read("drop") == read("out/drop-0.1.0"), "{file} differs");
     }
 
+    // Whoever runs no node passes on where the author's is.
+    let onward = fixture.run("repo ticket ana drop --home friend");
+    fixture.new_home("third");
+    fixture.run(&format!(
+        "get {} --home third -o third-out --yes",
+        onward.trim()
+    ));
+
     // What was fetched needs nobody any more.
     drop(author);
     fixture.run("get ana/drop --home friend --offline -o again");

@@ -324,5 +324,9 @@ fn not_found(message: String) -> Refused {
 }
 
 fn stopping() -> Refused {
-    failed("the node is stopping")
+    Refused {
+        why: Refusal::Stopping,
+        message: "the node is stopping".to_owned(),
+        hint: Some("type the same again: without a node, a command runs one by itself".to_owned()),
+    }
 }

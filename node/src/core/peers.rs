@@ -27,16 +27,16 @@ impl Peers {
         self.next_dial
     }
 
+    pub(super) fn dial_soon(&mut self) {
+        self.next_dial = Time::default();
+    }
+
     pub(super) fn queue(&self) -> Queue {
         Queue {
             name: "nodes that are remembered",
             len: self.known.len(),
             limit: KNOWN_MAX,
         }
-    }
-
-    pub(super) fn dial_soon(&mut self) {
-        self.next_dial = Time::default();
     }
 }
 

@@ -19,7 +19,7 @@ use skep_proto::repo::fact::LogFacts;
 use skep_proto::repo::root::{Pin, SignedRoot, Visibility};
 use skep_proto::repo::view::View;
 use skep_proto::sync::trie::Trie;
-use skep_proto::sync::wire::ROOTS_MAX;
+use skep_proto::sync::wire::{self, ROOTS_MAX};
 use skep_proto::trust::file::RepoFile;
 
 use super::input::Holding;
@@ -172,7 +172,7 @@ impl Repository {
 
     /// Topic of this repository's checkpoints.
     pub(super) fn topic(&self) -> [u8; 32] {
-        *Blake3::of(&[b"skep.topic", self.id.as_bytes()]).as_bytes()
+        wire::topic(&self.id)
     }
 
     // Root documents.

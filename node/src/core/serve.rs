@@ -47,10 +47,17 @@ impl Core {
                 }
                 return self.entries(session, id, repo, key, (from, to), (size, root));
             }
-            Request::Proof { repo, key, m, n } => self
-                .shared(session, &repo)
-                .then(|| self.proof(&repo, &key, m, n))
-                .flatten(),
+            Request::Proof { repo, key, m, n } => {
+                if !self.shared(session, &repo) {
+                    return self.refuse(session, id);
+                }
+                let now = self.now;
+                let open = self.sessions.get_mut(&session);
+                if !open.is_some_and(|open| open.may_prove(now, repo, key)) {
+                    return self.refuse_for_now(session, id);
+                }
+                self.proof(&repo, &key, m, n)
+            }
         };
         match answer {
             Some(answer) => {
@@ -65,6 +72,14 @@ impl Core {
         let message = Message::Refusal {
             id: Some(id),
             refusal: Refusal::NotFound,
+        };
+        self.out.push(Effect::Send { session, message });
+    }
+
+    fn refuse_for_now(&mut self, session: SessionId, id: u32) {
+        let message = Message::Refusal {
+            id: Some(id),
+            refusal: Refusal::Busy { retry_after_s: 1 },
         };
         self.out.push(Effect::Send { session, message });
     }

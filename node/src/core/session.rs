@@ -18,6 +18,13 @@ pub(super) const ANSWER_MS: u64 = 20_000;
 pub(super) const WALK_PREFIXES_MAX: usize = 1 << 16;
 /// Signature checks that one peer may cost us in a second: about 2 % of a core.
 pub(super) const SIGNATURE_CHECKS_PER_S: u32 = 256;
+/// A peer that stops following a repository and begins again is compared with at most this often:
+/// as often as with a random one.
+const GREET_EVERY_MS: u64 = 60_000;
+
+/// How often one peer may ask for a proof in one log: an honest one needs one to learn that the log
+/// forked.
+pub(super) const PROOF_EVERY_MS: u64 = 1_000;
 
 /// What we asked and are waiting for.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,7 +81,13 @@ pub(super) struct Session {
     /// Waiting for a free place among [`ASKED_MAX`].
     pub(super) waiting: VecDeque<Asked>,
     pub(super) walks: BTreeMap<RepoId, Walk>,
+    /// It is about to be closed for what its peer did: nothing more counts of what it brings.
+    pub(super) banned: bool,
     checks: (u64, u32),
+    /// When proofs were last given, of the last [`PROOF_EVERY_MS`].
+    proofs: BTreeMap<(RepoId, Key), Time>,
+    /// When the peer last said that it follows a repository too, of those that it did.
+    greeted: BTreeMap<RepoId, Time>,
 }
 
 impl Session {
@@ -89,7 +102,10 @@ impl Session {
             asked: BTreeMap::new(),
             waiting: VecDeque::new(),
             walks: BTreeMap::new(),
+            banned: false,
             checks: (0, 0),
+            proofs: BTreeMap::new(),
+            greeted: BTreeMap::new(),
         }
     }
 
@@ -124,6 +140,27 @@ impl Session {
             limit: WALK_PREFIXES_MAX,
         };
         [asked, prefixes]
+    }
+
+    /// Whether this peer may be given a proof in this log now.
+    pub(super) fn may_prove(&mut self, now: Time, repo: RepoId, key: Key) -> bool {
+        self.proofs.retain(|_, at| now.since(*at) < PROOF_EVERY_MS);
+        let first = !self.proofs.contains_key(&(repo, key));
+        if first {
+            self.proofs.insert((repo, key), now);
+        }
+        first
+    }
+
+    /// Whether a peer that says it follows a repository is compared with at once. One that says so
+    /// again and again would have us verify its root documents each time; it waits for its turn.
+    pub(super) fn may_greet(&mut self, now: Time, repo: RepoId) -> bool {
+        let recent = |at: &Time| now.since(*at) < GREET_EVERY_MS;
+        let first = !self.greeted.get(&repo).is_some_and(recent);
+        if first {
+            self.greeted.insert(repo, now);
+        }
+        first
     }
 
     /// When the first unanswered request is overdue.

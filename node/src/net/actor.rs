@@ -204,15 +204,15 @@ impl Actor {
         } else if self.swarm.behaviour().admission.banned(&peer) {
             Err("it is banned".to_owned())
         } else {
-            self.dials.begin(peer)
+            self.dials.begin(peer, addresses)
         };
         match begun {
-            Ok(true) => {
-                let resolve = address::resolve(peer, addresses);
+            Ok(Some(new)) => {
+                let resolve = address::resolve(peer, new);
                 self.tasks
                     .spawn(async move { Done::Resolved(peer, resolve.await) });
             }
-            Ok(false) => {}
+            Ok(None) => {}
             Err(why) => self.tell(Event::DialFailed { peer: node, why }),
         }
     }

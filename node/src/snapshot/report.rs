@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use skep_proto::control::{
-    Fact, FactOutcome, Handle, Ineffective, Package, ReleaseLine, Repo, RepoLine,
+    Fact, FactOutcome, Handle, Ineffective, Package, ReleaseLine, Repo, RepoLine, Rival,
 };
 use skep_proto::hash::Blake3;
 use skep_proto::log::entry::Role;
@@ -56,6 +56,7 @@ impl RepoSnapshot {
             root_sha256: latest.map(|link| link.sha256),
             root_keys: document.map_or(Vec::new(), |d| d.root.keys.clone()),
             root_threshold: document.map_or(0, |d| d.root.threshold as u64),
+            rivals: self.rivals(),
             registrar: document.map(|d| d.registrars.live),
             visibility: match document.map(|d| d.visibility) {
                 Some(Visibility::Members) => "members".to_owned(),
@@ -77,6 +78,17 @@ impl RepoSnapshot {
             held_releases: self.holdings.len(),
             held_bytes: self.held().values().sum(),
         }
+    }
+
+    fn rivals(&self) -> Vec<Rival> {
+        let rivals = self.chain.rivals().iter();
+        rivals
+            .map(|rival| Rival {
+                version: rival.version,
+                sha256: rival.sha256,
+                culprits: rival.culprits.iter().copied().collect(),
+            })
+            .collect()
     }
 
     /// Every blob of the releases that are held, with its size.

@@ -1,4 +1,5 @@
-//! Integration tests of the node: the store's contract, the network on loopback.
+//! Integration tests of the node: attacks on the core, the store's contract, the network on loopback.
 
+mod attacks;
 mod net;
 mod store;

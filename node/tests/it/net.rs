@@ -4,7 +4,6 @@ mod blobs;
 mod connections;
 mod foreign;
 mod gossip;
-mod mdns;
 mod misuse;
 mod sessions;
 

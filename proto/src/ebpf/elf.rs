@@ -14,7 +14,9 @@ pub(super) struct File<'a> {
     pub(super) endian: Endian,
     /// By section index; the null section is the first.
     pub(super) sections: Vec<Section<'a>>,
+    /// Of the first table.
     pub(super) symbols: Vec<Symbol<'a>>,
+    pub(super) symbol_tables: usize,
 }
 
 pub(super) struct Section<'a> {
@@ -78,7 +80,10 @@ impl<'a> File<'a> {
             .iter()
             .map(|header| section(header, endian, bytes, names))
             .collect::<Result<_, _>>()?;
+        let is_table =
+            |header: &&elf::SectionHeader64<_>| header.sh_type(endian) == elf::SHT_SYMTAB;
         Ok(Self {
+            symbol_tables: headers.iter().filter(is_table).count(),
             endian: match endian {
                 Endianness::Little => Endian::Little,
                 Endianness::Big => Endian::Big,

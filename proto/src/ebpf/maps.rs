@@ -82,11 +82,13 @@ fn pinning(number: u32) -> Pinning {
     }
 }
 
-/// One map for each named symbol in a section `maps`.
+/// One map for each named symbol in a section `maps`, or of a name that begins so: that is what some
+/// loaders take.
 fn legacy(file: &File<'_>, maps: &mut Vec<Map>) -> Result<(), Error> {
     for symbol in &file.symbols {
         let section = symbol.section.and_then(|index| file.sections.get(index));
-        let Some(section) = section.filter(|s| s.name == "maps" && !symbol.is_label) else {
+        let Some(section) = section.filter(|s| s.name.starts_with("maps") && !symbol.is_label)
+        else {
             continue;
         };
         let malformed = Error::Malformed("a legacy map outside its section");

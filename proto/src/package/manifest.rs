@@ -175,6 +175,12 @@ impl Manifest {
         }
     }
 
+    /// That facts which stand in a file of their own speak of files of the release, all of which are
+    /// `files`, sorted by path.
+    pub fn check_facts(&self, facts: &Facts, files: &[File]) -> Result<(), Error> {
+        self.details.check_files(Some(facts), files)
+    }
+
     /// That the object at `path` does what `facts`, which are those of this release, say and nothing
     /// else, and that its license is no obstacle: asked before every use.
     pub fn check_object(

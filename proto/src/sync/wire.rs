@@ -6,7 +6,7 @@
 //! Everything here is claimed: decoding bounds it, the caller verifies it.
 
 use crate::bytes::{self, Reader, Writer};
-use crate::hash::Sha256;
+use crate::hash::{Blake3, Sha256};
 use crate::id::RepoId;
 use crate::key::Key;
 use crate::limits::{ENTRY_BYTES_MAX, EVIDENCE_BYTES_MAX, PROOF_HASHES_MAX};
@@ -694,6 +694,11 @@ pub fn tag(repo: &RepoId, opener: (&Key, &[u8; 32]), other: (&Key, &[u8; 32]), r
     let mut tag = [0; 16];
     tag.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
     tag
+}
+
+/// The topic under which checkpoints of a public repository are gossiped.
+pub fn topic(repo: &RepoId) -> [u8; 32] {
+    *Blake3::of(&[b"skep.topic", repo.as_bytes()]).as_bytes()
 }
 
 #[cfg(test)]

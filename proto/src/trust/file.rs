@@ -251,11 +251,7 @@ impl RepoFile {
     /// The text of a new file.
     pub fn to_text(&self) -> String {
         let quoted = |text: &str| toml::Value::from(text).to_string();
-        let Pin { version, sha256 } = &self.root;
-        let mut text = format!(
-            "id = \"{}\"\nroot = {{ version = {version}, sha256 = \"{sha256}\" }}\n",
-            self.id
-        );
+        let mut text = format!("id = \"{}\"\n{}\n", self.id, root_line(&self.root));
         if !self.peers.is_empty() {
             let peers: Vec<String> = self.peers.iter().map(|peer| quoted(peer)).collect();
             text += &format!("peers = [{}]\n", peers.join(", "));
@@ -274,6 +270,15 @@ pub fn with_peers(text: &str, peers: &[String]) -> Result<String, Error> {
         .map(|peer| toml::Value::from(peer.as_str()).to_string())
         .collect();
     with_line(text, "peers", &format!("peers = [{}]", quoted.join(", ")))
+}
+
+/// `text` with this root document pinned.
+pub fn with_root(text: &str, root: &Pin) -> Result<String, Error> {
+    with_line(text, "root", &root_line(root))
+}
+
+fn root_line(Pin { version, sha256 }: &Pin) -> String {
+    format!("root = {{ version = {version}, sha256 = \"{sha256}\" }}")
 }
 
 /// `text` with this rule of what is kept.

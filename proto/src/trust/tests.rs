@@ -124,6 +124,36 @@ fn any_one_rule_suffices_and_all_its_conditions_must_hold() {
 }
 
 #[test]
+fn an_approver_under_two_labels_approves_once() {
+    let sec = Handle {
+        id: HandleId::from_bytes([3; 32]),
+        label: "sec".parse().expect("a name"),
+    };
+    let approver = |label: &str, id: u8| Approver {
+        label: label.parse().expect("a name"),
+        handle: HandleId::from_bytes([id; 32]),
+    };
+    let mut twice = rule();
+    twice.approvals = Some(Approvals {
+        need: 2,
+        of: vec![
+            approver("sec", 3),
+            approver("security", 3),
+            approver("sec", 4),
+        ],
+    });
+    let rules = [twice];
+    let mut passed = subject();
+    passed.approvers = vec![sec.clone(), sec];
+    assert_eq!(
+        check(&rules, &passed, Asked::default()),
+        (false, vec!["approvals"])
+    );
+    passed.approvers[1].id = HandleId::from_bytes([4; 32]);
+    assert_eq!(check(&rules, &passed, Asked::default()), (true, vec![]));
+}
+
+#[test]
 fn what_the_view_restricts_no_rule_admits() {
     let mut pending = subject();
     pending.listing = Listing::Pending("1 of 2 keys".to_owned());

@@ -18,3 +18,28 @@ pub(crate) fn check(name: &str, actual: &Value) {
     let expected: Value = serde_json::from_str(&text).expect("the vectors are JSON");
     assert_eq!(*actual, expected, "{} differs", path.display());
 }
+
+#[test]
+fn every_vector_is_named_in_the_specification() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let specification = std::fs::read_to_string(folder.join("SPEC.md")).expect("the specification");
+    let (_, table) = specification
+        .split_once("## Golden vectors")
+        .expect("its table");
+    let files = std::fs::read_dir(folder.join("tests/vectors")).expect("the vectors");
+    let mut names: Vec<String> = files
+        .map(|file| {
+            file.expect("a file")
+                .file_name()
+                .into_string()
+                .expect("text")
+        })
+        .collect();
+    names.sort();
+    let mut named: Vec<&str> = table
+        .split('`')
+        .filter(|it| it.ends_with(".json"))
+        .collect();
+    named.sort_unstable();
+    assert_eq!(names, named);
+}

@@ -1,5 +1,6 @@
 //! Integration tests of the protocol: formats, properties, outside vectors, the oracle of the view.
 
+mod attack_table;
 mod attacks;
 mod blob;
 mod blobs;
@@ -12,6 +13,7 @@ mod key_files;
 mod manifest;
 mod merkle;
 mod outside;
+mod policy;
 mod properties;
 mod tampering;
 mod trie;

@@ -7,12 +7,12 @@ use skep_proto::key::{Key, SigningKey};
 use skep_proto::log::checkpoint::Checkpoint;
 use skep_proto::log::fork::ForkEvidence;
 use skep_proto::package::dsse;
-use skep_proto::package::manifest::manifest_hash;
+use skep_proto::package::manifest::{manifest_hash, write_facts, write_tree};
 use skep_proto::package::source::{FileDigest, Found, Source, assemble};
 use skep_proto::repo::root::SignedRoot;
 use skep_proto::sync::trie::Prefix;
 use skep_proto::sync::wire::{
-    Answer, Hello, Message, Push, Record, Refusal, Request, TrieNode, tag,
+    Answer, Hello, Message, Push, Record, Refusal, Request, TrieNode, tag, topic,
 };
 use skep_proto::ticket::Ticket;
 
@@ -164,9 +164,15 @@ fn messages_of_the_sync_stream() {
     let (a, b) = (Key::ed25519(&[1; 32]), Key::ed25519(&[2; 32]));
     let tags = [0, 1].map(|role| hex(&tag(&repo, (&a, &[3; 32]), (&b, &[4; 32]), role)));
     let frames: serde_json::Map<String, serde_json::Value> = frames.into_iter().collect();
+    let data = checkpoint(2, b"a").to_bytes();
+    let gossip = json!({
+        "topic": hex(&topic(&repo)),
+        "data": hex(&data),
+        "id": Blake3::of(&[&data]).to_string(),
+    });
     golden::check(
         "messages.json",
-        &json!({ "repo": repo.to_string(), "frames": frames, "tags": tags }),
+        &json!({ "repo": repo.to_string(), "frames": frames, "tags": tags, "gossip": gossip }),
     );
 }
 
@@ -212,6 +218,7 @@ fn a_manifest_and_what_signs_it() {
     let assembled = assemble(&source, &repo(), &[found]).expect("a manifest");
     let payload = assembled.manifest.to_payload().expect("a payload");
     let signed = dsse::sign(dsse::IN_TOTO, &payload, &key());
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("JSON");
     golden::check(
         "manifest.json",
         &json!({
@@ -220,6 +227,8 @@ fn a_manifest_and_what_signs_it() {
             "pae_blake3": Blake3::of(&[&dsse::pae(dsse::IN_TOTO, &payload)]).to_string(),
             "key": signed[0].0.to_string(),
             "signature": hex(signed[0].1.as_bytes()),
+            "tree": text(write_tree(&assembled.manifest.files)),
+            "facts": text(write_facts(assembled.manifest.details.facts.as_ref().expect("facts"))),
         }),
     );
 }

@@ -37,10 +37,7 @@ impl Host {
         self.disk.blobs.insert(hash);
         let input = match fetched::begin(&self.disk.store, hash, size_bytes) {
             Ok(held) => Input::BlobBegun { hash, held },
-            Err(why) => Input::BlobLost {
-                hash,
-                why: why.to_string(),
-            },
+            Err(error) => lost(hash, error.to_string()),
         };
         let ms = dice.below(DISK_MS);
         acts.push(Act::Later { ms, input });
@@ -144,11 +141,15 @@ impl Host {
         };
         let (peer, hash, size_bytes) = (*peer, *hash, *size_bytes);
         let end = |why| vec![Input::FetchEnded { peer, hash, why }];
+        let not_kept = |error| match error {
+            fetched::Error::Peer(why) => end(why),
+            fetched::Error::Disk(why) => vec![lost(hash, why)],
+        };
         let inputs = match told {
             Told::List(list) => {
                 match fetched::list(&self.disk.store, hash, size_bytes, &Claimed(list)) {
                     Ok(held) => vec![Input::ListProven { hash }, Input::BlobBegun { hash, held }],
-                    Err(not_taken) => vec![not_taken.into_input(peer, hash)],
+                    Err(error) => not_kept(error),
                 }
             }
             Told::Group(_) if self.sabotage == Some(Sabotage::StoresEarly) => {
@@ -163,7 +164,7 @@ impl Host {
                         size_bytes,
                     }];
                 }
-                Err(not_taken) => vec![not_taken.into_input(peer, hash)],
+                Err(error) => not_kept(error),
             },
             Told::End => end(FetchEnd::Done),
             Told::NotFound => end(FetchEnd::NotFound),
@@ -213,4 +214,8 @@ impl Host {
             }
         }
     }
+}
+
+fn lost(hash: Blake3, why: String) -> Input {
+    Input::BlobLost { hash, why }
 }

@@ -9,6 +9,7 @@ mod forge;
 mod full_disk;
 mod home;
 mod hostile;
+mod lan;
 mod nonsense;
 mod refused;
 mod story;

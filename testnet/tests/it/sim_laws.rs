@@ -211,10 +211,11 @@ fn what_is_sent_can_be_read() {
 
 #[test]
 fn a_liar_is_found_out_whatever_it_lies_about() {
+    // What costs a session at most: silence may be a slow disk.
+    let forgivable = [Lie::Silence];
     for lie in Lie::ALL {
         let found_out = (0..8).filter(|seed| is_found_out(lie, *seed)).count();
-        // Silence may be a slow disk: it costs a session.
-        let expected = lie != Lie::Silence;
+        let expected = !forgivable.contains(&lie);
         assert_eq!(found_out > 0, expected, "{lie:?}: {found_out} of 8");
     }
 }

@@ -9,6 +9,7 @@ use crate::client::{Client, unexpected};
 use crate::commands::Session;
 use crate::error::quoted;
 use crate::home::config::Config;
+use crate::process::{self, Transport};
 use crate::report::Mark;
 use crate::report::text::size;
 
@@ -60,25 +61,21 @@ fn ports(session: &Session<'_>) -> Option<Check> {
     // A file that cannot be read is a check of its own.
     let config = Config::read(&session.home, session.env).ok()?;
     let gateway = config.gateways.value.first().map(|gateway| gateway.listen);
-    let taken = |address: &SocketAddr, udp: bool| {
-        let bound = match udp {
-            true => UdpSocket::bind(address).map(drop),
-            false => TcpListener::bind(address).map(drop),
-        };
-        bound.is_err_and(|e| e.kind() == std::io::ErrorKind::AddrInUse)
-    };
     let listen = config.listen.value.iter();
-    let used = |address: &SocketAddr, line: String| {
-        let found = format!("{address} is used by another process");
+    let used = |address: &SocketAddr, transport, line: String| {
+        let holder = process::listening_on(address.port(), transport);
+        let holder = holder.unwrap_or_else(|| "another process".to_owned());
+        let found = format!("{address} is used by {holder}");
         let file = quoted(&session.home.config_file());
         Some(Check::new(Mark::Fail, "ports", found).with_hint(format!("in {file}: {line}")))
     };
-    let mut both = listen.clone();
-    if let Some(address) = both.find(|at| taken(at, false) || taken(at, true)) {
-        return used(address, config.listen_elsewhere());
+    for transport in [Transport::Tcp, Transport::Udp] {
+        if let Some(address) = listen.clone().find(|at| is_taken(at, transport)) {
+            return used(address, transport, config.listen_elsewhere());
+        }
     }
-    if let Some(address) = gateway.filter(|at| taken(at, false)) {
-        return used(&address, config.gateway_elsewhere());
+    if let Some(address) = gateway.filter(|at| is_taken(at, Transport::Tcp)) {
+        return used(&address, Transport::Tcp, config.gateway_elsewhere());
     }
     let all: Vec<String> = listen
         .copied()
@@ -89,6 +86,14 @@ fn ports(session: &Session<'_>) -> Option<Check> {
         true => Check::new(Mark::Note, "ports", "a node would listen nowhere"),
         false => Check::new(Mark::Ok, "ports", format!("free: {}", all.join(", "))),
     })
+}
+
+fn is_taken(address: &SocketAddr, transport: Transport) -> bool {
+    let bound = match transport {
+        Transport::Tcp => TcpListener::bind(address).map(drop),
+        Transport::Udp => UdpSocket::bind(address).map(drop),
+    };
+    bound.is_err_and(|e| e.kind() == std::io::ErrorKind::AddrInUse)
 }
 
 fn store(doctor: &control::Doctor, session: &Session<'_>) -> Vec<Check> {

@@ -8,7 +8,7 @@ use skep_proto::trust::file::{Glob, Keep, Pin, RepoFile, append_rule, with_keep,
 use super::repo;
 use crate::client::{Client, unexpected};
 use crate::commands::parse::parse_name;
-use crate::commands::{Session, as_name, trust};
+use crate::commands::{Session, as_name, lookalike, trust};
 use crate::error::{CliError, Exit, Hint, Result, could_not};
 use crate::home::config::Config;
 use crate::home::repos::{Followed, Repos};
@@ -290,6 +290,7 @@ pub(super) async fn trust_all(
         Some(package) => package.to_string(),
         None => "*".to_owned(),
     };
+    lookalike::warn(alias, ticket.package.as_ref(), session)?;
     let question = match publishers.len() {
         1 => format!("trust this handle to publish {alias}/{names}?"),
         n => format!("trust these {n} handles to publish {alias}/{names}?"),

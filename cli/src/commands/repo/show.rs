@@ -1,6 +1,6 @@
 //! Everything about a repository.
 
-use skep_proto::control::{self, Handle, Package, Request, Response};
+use skep_proto::control::{self, Handle, Package, Request, Response, Rival};
 
 use super::repo;
 use crate::client::{Client, unexpected};
@@ -43,6 +43,7 @@ pub(super) async fn show(name: &str, verb: &'static str, client: &mut Client) ->
         .fact("unknown_entries", repo.unknown_entries)
         .fact("forked_keys", fingerprints(&repo.forked_keys))
         .fact("view", line.view_hash.map(|hash| hash.to_string()))
+        .table("rivals", rival_table(&repo.rivals))
         .table("packages", package_table(&packages))
         .table("handles", handle_table(&repo.handles))
         .table("ineffective", ineffective))
@@ -104,6 +105,20 @@ fn package_table(packages: &[Package]) -> Table {
                 false => state.join(", ").into(),
             },
             package.owner.label.as_str().into(),
+        ]);
+    }
+    table
+}
+
+/// Root documents to choose between: skep repo settle.
+fn rival_table(rivals: &[Rival]) -> Table {
+    let mut table = Table::new(&["root_document", "sha256", "signed_both"]);
+    for rival in rivals {
+        let culprits: Vec<String> = rival.culprits.iter().map(|k| k.fingerprint()).collect();
+        table.push([
+            rival.version.into(),
+            rival.sha256.to_string().into(),
+            culprits.into(),
         ]);
     }
     table

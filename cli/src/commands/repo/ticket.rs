@@ -2,19 +2,22 @@
 
 use skep_proto::control::{Handle, Request, Response};
 use skep_proto::id::{NodeId, RepoId};
-use skep_proto::name::Name;
-use skep_proto::ticket::{TICKET_ADDRESSES_MAX, Ticket};
+use skep_proto::name::{Name, RepoRef};
+use skep_proto::ticket::{ADDRESS_LEN_MAX, TICKET_ADDRESSES_MAX, Ticket};
 
 use super::repo;
-use crate::client::{Client, unexpected};
+use crate::client::{Client, parse_peer, unexpected};
+use crate::commands::Session;
 use crate::error::{CliError, Exit, Hint, Result};
+use crate::home::repos::Repos;
 
 /// A ticket to a repository, perhaps to a package in it and the handle that owns it.
 pub(crate) async fn ticket(
     name: &str,
     package: Option<&Name>,
+    session: &Session<'_>,
     client: &mut Client,
-) -> Result<String> {
+) -> Result<Ticket> {
     let repo = repo(name, client).await?;
     let Some(sha256) = repo.root_sha256 else {
         return Err(CliError::new(
@@ -43,18 +46,36 @@ pub(crate) async fn ticket(
     };
     let addresses = best_addresses(addresses);
     let nodes = match addresses.is_empty() {
-        true => Vec::new(),
+        true => known_nodes(&repo.line.id, session)?,
         false => vec![(NodeId::from_key(node), addresses)],
     };
-    let ticket = Ticket {
+    Ok(Ticket {
         repo: repo.line.id,
         root: (repo.line.version, sha256),
         nodes,
         package: package.cloned(),
         handle: owner,
         secret: None,
+    })
+}
+
+/// Where nobody can reach us: the nodes that we ask ourselves.
+fn known_nodes(repo: &RepoId, session: &Session<'_>) -> Result<Vec<(NodeId, Vec<String>)>> {
+    let file = match Repos::of(&session.home).find(&RepoRef::Id(*repo)) {
+        Ok(followed) => followed.file,
+        Err(e) if e.exit == Exit::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(e),
     };
-    Ok(ticket.to_text_that_fits())
+    let mut nodes: Vec<(NodeId, Vec<String>)> = Vec::new();
+    let peers = file.peers.iter().filter_map(|peer| parse_peer(peer));
+    let short = peers.filter(|(_, address)| address.len() <= ADDRESS_LEN_MAX);
+    for (node, address) in short.take(TICKET_ADDRESSES_MAX) {
+        match nodes.iter_mut().find(|(known, _)| *known == node) {
+            Some((_, addresses)) => addresses.push(address),
+            None => nodes.push((node, vec![address])),
+        }
+    }
+    Ok(nodes)
 }
 
 /// At most four, those of this machine alone only if there is nothing else.

@@ -72,7 +72,10 @@ impl Answers {
         let untrusted = |e: release::Error| Refused {
             why: Refusal::Untrusted,
             message: crate::in_words(&e),
-            hint: None,
+            hint: Some(format!(
+                "skep verify --explain {}/{name}@{version}",
+                repo.called()
+            )),
         };
         let mut files = Files::of(&payload.bytes, &id, name, version).map_err(untrusted)?;
         if let Some(tree) = files.tree() {

@@ -40,6 +40,8 @@ pub(super) struct Log {
     pub(super) full: bool,
     pub(super) fetching: Option<SessionId>,
     pub(super) gossip: Option<Gossip>,
+    /// When a checkpoint that others gossiped may be passed on again.
+    pub(super) pass_on: Time,
 }
 
 /// When a log's checkpoint may be gossiped, and whether there is something to gossip.
@@ -296,6 +298,7 @@ impl Repository {
     ) -> Committed {
         let from = self.size(key);
         let (entries_max, bytes_max) = self.limits(key);
+        let used = self.use_of(key);
         let facts = self.facts.entry(*key).or_default();
         let mut bytes = facts.bytes();
         let mut size = from;
@@ -326,7 +329,10 @@ impl Repository {
         if let Some(cut) = cut {
             log.cut = Some(cut.clone());
         }
-        self.stale = true;
+        // A remainder changes nothing that is seen, unless a cut ends in it: else a peer that serves
+        // entry by entry would have everything computed again for each.
+        let cut_ends = matches!(used, LogUse::NotHeld { size, .. } if from < size && size <= held);
+        self.stale |= whole || cut.is_some() || cut_ends;
         let mut changes = Vec::new();
         if !entries.is_empty() {
             changes.push(Change::Append {
@@ -454,6 +460,17 @@ impl Repository {
             });
             gossip.waiting = true;
         }
+    }
+
+    /// Whether a checkpoint of this log that was gossiped may be passed on; then not another one for
+    /// a while.
+    pub(in crate::core) fn may_pass_on(&mut self, key: &Key, now: Time) -> bool {
+        let log = self.logs.entry(*key).or_default();
+        let may = log.pass_on <= now;
+        if may {
+            log.pass_on = now.after(GOSSIP_EVERY_MS);
+        }
+        may
     }
 
     /// The newest checkpoints that may be gossiped now.

@@ -105,6 +105,12 @@ impl Core {
         let Ok(checkpoint) = Claimed(checkpoint).verify(&id, &repo.witnesses()) else {
             return Verdict::Reject;
         };
+        // Cosignatures are not under the log's signature: anybody can make another message of a
+        // checkpoint by adding false ones or leaving some out. Those are heard and not passed on.
+        let as_sent = checkpoint.to_bytes() == data;
+        let now = self.now;
+        let repo = self.repos.get_mut(&id);
+        let passes = as_sent && repo.is_some_and(|repo| repo.may_pass_on(&checkpoint.key, now));
         let session = self
             .sessions
             .iter()
@@ -113,6 +119,9 @@ impl Core {
         if let Some(session) = session {
             self.consider(session, id, Record::Log(checkpoint.into_inner()));
         }
-        Verdict::Accept
+        match passes {
+            true => Verdict::Accept,
+            false => Verdict::Ignore,
+        }
     }
 }

@@ -70,6 +70,11 @@ impl Core {
         let before = std::mem::replace(&mut open.shared, shared);
         let new: Vec<RepoId> = open.shared.difference(&before).copied().collect();
         for repo in new {
+            let now = self.now;
+            let may = |open: &mut Session| open.may_greet(now, repo);
+            if !self.sessions.get_mut(&session).is_some_and(may) {
+                continue;
+            }
             self.ask(session, Asked::Roots { repo });
         }
     }

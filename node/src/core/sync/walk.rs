@@ -102,7 +102,7 @@ impl Core {
 
     /// Asks for the next nodes, or finds the walk at its end.
     pub(in crate::core) fn continue_walk(&mut self, session: SessionId, repo: RepoId) {
-        let Some(open) = self.sessions.get_mut(&session) else {
+        let Some(open) = self.sessions.get_mut(&session).filter(|s| !s.banned) else {
             return;
         };
         let asking = |asked: &Asked| matches!(asked, Asked::Trie { repo: r, .. } if *r == repo);
@@ -115,8 +115,10 @@ impl Core {
             return;
         }
         if !walk.prefixes.is_empty() {
-            let rest = walk.prefixes.len().saturating_sub(PREFIXES_MAX);
-            let prefixes = walk.prefixes.split_off(rest);
+            // The deepest first: so what is still to be asked is no more than a path is deep and an
+            // answer wide, whatever the peer says.
+            let others = walk.prefixes.len().saturating_sub(PREFIXES_MAX);
+            let prefixes: Vec<Prefix> = walk.prefixes.split_off(others);
             walk.nodes += prefixes.len();
             return self.ask(session, Asked::Trie { repo, prefixes });
         }

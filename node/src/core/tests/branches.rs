@@ -641,6 +641,18 @@ fn a_registrars_log_is_confirmed_by_a_peer_that_has_it() {
 }
 
 #[test]
+fn a_log_is_proven_to_a_peer_once_a_second() {
+    let made = made();
+    let mut open = super::session::Session::new(super::node(20), false, [0; 32]);
+    let (a, b) = (*made.registrar.key(), *made.publisher.key());
+    let mut asked = |ms, key| open.may_prove(Time(ms), made.id, key);
+    assert!(asked(0, a) && asked(0, b));
+    assert!(!asked(999, a) && !asked(999, b));
+    assert!(asked(1_000, a));
+    assert!(!asked(1_999, a) && asked(1_999, b));
+}
+
+#[test]
 fn a_proof_that_does_not_lead_from_the_cut_to_the_checkpoint_costs_the_peer() {
     let made = made();
     let (good, bad) = branches(&made);

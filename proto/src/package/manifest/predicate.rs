@@ -1,5 +1,7 @@
 //! What the predicate says besides the files: for people, and for the tools that load.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Facts, File, FileKind, check_path};
@@ -222,8 +224,9 @@ impl Details {
             }
             let programs = facts.programs.iter().map(|program| &program.object);
             let maps = facts.maps.iter().map(|map| &map.object);
+            let objects: BTreeSet<&String> = facts.objects.iter().map(|it| &it.file).collect();
             for object in programs.chain(maps) {
-                if !facts.objects.iter().any(|it| it.file == *object) {
+                if !objects.contains(object) {
                     return Err(Error::NoFile(object.chars().take(80).collect()));
                 }
             }

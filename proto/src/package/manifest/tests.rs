@@ -453,6 +453,20 @@ fn facts_in_a_file_read_back() {
     assert_eq!(manifest.all_facts(Some(&bytes)), Ok(facts));
     assert!(manifest.all_facts(None).is_err());
     assert!(manifest.to_payload().is_err(), "facts nowhere");
+    // They speak of objects that are there, and of nothing else.
+    let object = File {
+        kind: FileKind::Object,
+        ..file("drop.bpf.o")
+    };
+    let facts = manifest.all_facts(Some(&bytes)).expect("facts");
+    assert_eq!(manifest.check_facts(&facts, &[object]), Ok(()));
+    assert_eq!(
+        manifest.check_facts(&facts, &[file("drop.bpf.o")]),
+        Err(Error::NoFile("drop.bpf.o".to_owned()))
+    );
+    let mut homeless = facts.clone();
+    homeless.objects.clear();
+    assert!(manifest.check_facts(&homeless, &[]).is_err());
     for cut in 0..bytes.len() {
         assert!(read_facts(&bytes[..cut]).is_err(), "{cut}");
     }

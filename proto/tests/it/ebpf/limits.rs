@@ -197,3 +197,55 @@ fn code_that_lies_on_itself_is_not_read_again_and_again() {
     let error = read(&file).expect_err("300 copies of 64 KiB in 64 KiB");
     assert_eq!(error, Error::Malformed("sections that lie on each other"));
 }
+
+/// Loaders differ in which of two sections they take: what we say of an object must be what each of
+/// them does.
+#[test]
+fn what_loaders_read_in_two_ways_is_refused() {
+    let object = |sections: &[(&str, &[u8])]| {
+        let mut elf = Elf::new();
+        let program = elf.section("xdp", CODE, &PROGRAM);
+        elf.symbol("p", 2, program, 0, 16);
+        for (name, data) in sections {
+            elf.section(name, 0, data);
+        }
+        read(&elf.finish())
+    };
+    let no_btf = btf(&[], b"\0");
+    let one: &[(&str, &[u8])] = &[("license", b"GPL\0"), (".BTF", &no_btf), (".maps", b"")];
+    assert_eq!(
+        object(one).expect("once each").license.as_deref(),
+        Some("GPL")
+    );
+    let refused = |sections: &[(&str, &[u8])], why: &str| {
+        let error = object(sections).expect_err(why).to_string();
+        assert!(error.contains(why), "{error}");
+    };
+    refused(
+        &[("license", b"MIT\0"), ("license", b"GPL\0")],
+        "for the license",
+    );
+    refused(
+        &[("license", b"MIT\0"), ("license.mine", b"GPL\0")],
+        "for the license",
+    );
+    refused(&[("licenses", b"GPL\0")], "for the license");
+    refused(&[(".BTF", &no_btf), (".BTF", &no_btf)], "read once");
+    refused(&[(".maps", b""), (".maps", b"")], "read once");
+
+    let mut elf = Elf::new();
+    let section = usize::from(elf.section("more", 0, b""));
+    let mut bytes = elf.finish();
+    let headers = u64::from_le_bytes(bytes[40..48].try_into().expect("8 bytes"));
+    let header = usize::try_from(headers).expect("small") + 64 * section;
+    bytes[header + 4] = 2; // SHT_SYMTAB
+    let error = read(&bytes).expect_err("two tables").to_string();
+    assert!(error.contains("two tables of symbols"), "{error}");
+
+    // A map that only some loaders see is a map.
+    let mut elf = Elf::new();
+    let section = elf.section("maps/hidden", 0, &[1; 20]);
+    elf.symbol("hidden", 1, section, 0, 20);
+    let maps = read(&elf.finish()).expect("an object").maps;
+    assert_eq!(maps[0].name, "hidden");
+}

@@ -4,6 +4,7 @@ use std::fs;
 
 use skep_proto::key::SigningKey;
 use skep_proto::log::entry::{Body, Publish, handle_message};
+use skep_proto::package::dsse;
 
 use super::forge::Forger;
 use super::home::{Home, author, demo, failed};
@@ -128,14 +129,17 @@ fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
 }
 
 /// The friend of an author whose key has signed `forged` into its log.
-fn friend_of_a_forger(forged: impl Fn(Publish) -> Publish, gossip: bool) -> (Home, Home) {
+fn friend_of_a_forger(
+    forged: impl Fn(Publish, &SigningKey) -> Publish,
+    gossip: bool,
+) -> (Home, Home) {
     let author = author(gossip);
     let forger = Forger::new(&author, "ana");
     let published = forger.said().into_iter().find_map(|body| match body {
         Body::Publish(publish) => Some(publish),
         _ => None,
     });
-    let forged = forged(published.expect("a release"));
+    let forged = forged(published.expect("a release"), &forger.signing);
     forger.say(Body::Publish(forged));
     let friend = Home::new(gossip);
     friend.ok(&["repo", "add", &author.ticket(), "--trust"]);
@@ -145,7 +149,7 @@ fn friend_of_a_forger(forged: impl Fn(Publish) -> Publish, gossip: bool) -> (Hom
 #[test]
 fn an_altered_manifest_is_refused() {
     for gossip in [true, false] {
-        let altered = |mut publish: Publish| {
+        let altered = |mut publish: Publish, _: &SigningKey| {
             let text = String::from_utf8(publish.payload).expect("a manifest is text");
             assert!(text.contains("\"0.1.0\""), "{text}");
             publish.payload = text.replace("\"0.1.0\"", "\"0.9.0\"").into_bytes();
@@ -169,7 +173,7 @@ fn an_altered_manifest_is_refused() {
 #[test]
 fn a_manifest_of_another_version_is_refused() {
     for gossip in [true, false] {
-        let renamed = |mut publish: Publish| {
+        let renamed = |mut publish: Publish, _: &SigningKey| {
             publish.version = "0.9.0".parse().expect("a version");
             publish
         };
@@ -178,6 +182,35 @@ fn a_manifest_of_another_version_is_refused() {
         let what = "the manifest of `ana/drop@0.9.0` is of something else";
         assert!(said.contains(what), "{said}");
         friend.nothing_written();
+    }
+}
+
+/// A publisher whose signature is good, and whose file would be written beside the folder.
+#[test]
+fn a_manifest_with_a_path_that_escapes_is_refused_whoever_signed_it() {
+    for gossip in [true, false] {
+        let escaping = |mut publish: Publish, key: &SigningKey| {
+            let text = String::from_utf8(publish.payload).expect("a manifest is text");
+            let escaped = text.replace("\"LICENSE\"", "\"../evil\"");
+            assert_ne!(text, escaped);
+            let escaped = escaped.replace("\"0.1.0\"", "\"0.9.0\"");
+            publish.payload = escaped.into_bytes();
+            publish.version = "0.9.0".parse().expect("a version");
+            publish.signatures = dsse::sign(dsse::IN_TOTO, &publish.payload, key);
+            publish
+        };
+        let (_author, friend) = friend_of_a_forger(escaping, gossip);
+        for args in [
+            &["get", "ana/drop@0.9.0"][..],
+            &["get", "--normal", "ana/drop@0.9.0"],
+        ] {
+            let said = friend.fails(3, args);
+            let what = "the manifest of `ana/drop@0.9.0` cannot be read";
+            assert!(said.contains(what) && said.contains("`../evil`"), "{said}");
+        }
+        friend.nothing_written();
+        let outside = [friend.path().join("evil"), friend.path().join("../evil")];
+        assert!(outside.iter().all(|path| !path.exists()));
     }
 }
 

@@ -1,6 +1,13 @@
 //! kill -9 at every durable step, and at any moment.
 
-use super::home::{Home, author};
+use std::fs;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use super::home::{Home, author, was_killed};
 
 #[test]
 fn a_crash_at_any_durable_step_of_publish_loses_nothing_and_kills_no_key() {
@@ -40,4 +47,153 @@ fn a_crash_at_any_durable_step_of_get_is_made_good_by_the_next() {
         friend.same_files("drop-0.1.0");
     }
     assert!(crashed >= 10, "only {crashed} points were reached");
+}
+
+/// How often a process is killed, in all.
+const KILLS: u32 = 50;
+/// A version that is killed on its way: long enough that every step of it is hit.
+const WEIGHT_BYTES: usize = 2 << 20;
+
+/// `SKEP_SEED`, or a seed that no run had before.
+#[expect(clippy::print_stderr, reason = "who wants the same run again needs it")]
+fn seed() -> u32 {
+    let seed = match std::env::var("SKEP_SEED") {
+        Ok(seed) => seed.parse().expect("SKEP_SEED is a number"),
+        Err(_) => rand::random(),
+    };
+    eprintln!("the same moments again, as far as the machine allows: SKEP_SEED={seed}");
+    seed
+}
+
+#[expect(clippy::print_stderr, reason = "a test that was skipped says so")]
+fn slow_tests() -> bool {
+    let slow = std::env::var_os("SKEP_SLOW_TESTS").is_some();
+    if !slow {
+        eprintln!("skipped: {KILLS} kills take minutes, and SKEP_SLOW_TESTS is not set");
+    }
+    slow
+}
+
+/// Kills a command after a random part of `usual`; whether it was done before.
+fn killed(mut command: Child, usual: Duration, dice: &mut StdRng) -> bool {
+    std::thread::sleep(usual.mul_f64(dice.random_range(0.0..1.1)));
+    // It may have ended meanwhile.
+    drop(command.kill());
+    let out = command.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(
+        out.status.success() || was_killed(&out),
+        "{}: {said}",
+        out.status
+    );
+    out.status.success()
+}
+
+/// How long something takes when nobody kills it.
+fn timed(work: impl FnOnce()) -> Duration {
+    let begun = Instant::now();
+    work();
+    begun.elapsed()
+}
+
+/// Everything that was acknowledged is there, whole, and nothing else is wrong with the home.
+fn is_sound(home: &Home, acknowledged: &[String]) {
+    for version in acknowledged {
+        home.ok(&["info", &format!("ana/drop@{version}")]);
+    }
+    let repo = home.ok(&["repo", "show", "ana", "--json"]);
+    assert!(repo.contains("\"forked_keys\":[]"), "{repo}");
+    home.ok(&["doctor"]);
+}
+
+#[test]
+fn fifty_kills_at_random_moments_lose_nothing_and_kill_no_key() {
+    if !slow_tests() {
+        return;
+    }
+    let mut dice = StdRng::seed_from_u64(seed().into());
+    let gossip = dice.random();
+    let mut author = Home::new(gossip);
+    let mut acknowledged = Vec::new();
+    let package = author.heavy_package("1.0.0", WEIGHT_BYTES);
+    let publishing = timed(|| drop(author.ok(&["publish", &package])));
+    acknowledged.push("1.0.0".to_owned());
+    author.start();
+    let mut friend = Home::new(gossip);
+    friend.ok(&["repo", "add", &author.ticket(), "--trust"]);
+    let getting = timed(|| drop(friend.ok(&["get", "ana/drop", "-o", "out"])));
+    for n in 1..=KILLS {
+        let version = format!("1.{n}.0");
+        match dice.random_range(0..4) {
+            // The command, with its node inside or beside it.
+            0 => {
+                if dice.random() {
+                    author.stop();
+                }
+                let package = author.heavy_package(&version, WEIGHT_BYTES);
+                let publish = author.spawn(&["publish", &package]);
+                if killed(publish, publishing, &mut dice) {
+                    acknowledged.push(version.clone());
+                }
+                is_sound(&author, &acknowledged);
+                author.ok(&["publish", &package]);
+                acknowledged.push(version);
+            }
+            // The node under the command.
+            1 => {
+                let package = author.heavy_package(&version, WEIGHT_BYTES);
+                let publish = author.spawn(&["publish", &package]);
+                std::thread::sleep(publishing.mul_f64(dice.random_range(0.0..1.1)));
+                author.kill();
+                // It goes on with a node of its own.
+                let out = publish.wait_with_output().expect("it ends");
+                let said = String::from_utf8_lossy(&out.stderr);
+                assert!(out.status.success(), "{}: {said}", out.status);
+                acknowledged.push(version);
+                is_sound(&author, &acknowledged);
+            }
+            // A get, with its node inside it.
+            2 => {
+                let newest = acknowledged.last().expect("the first").clone();
+                let reference = format!("ana/drop@{newest}");
+                restart(&mut author);
+                friend.kill();
+                friend.ok(&["repo", "add", &author.ticket()]);
+                let get = friend.spawn(&["get", &reference, "-o", "out"]);
+                killed(get, getting, &mut dice);
+                friend.ok(&["get", &reference, "-o", "out"]);
+                friend.same_files(&format!("out/drop-{newest}"));
+                is_sound(&friend, &[newest]);
+            }
+            // A mirror that has just heard of something.
+            _ => {
+                restart(&mut author);
+                friend.ok(&["repo", "add", &author.ticket()]);
+                restart(&mut friend);
+                let package = author.heavy_package(&version, WEIGHT_BYTES);
+                author.ok(&["publish", &package]);
+                acknowledged.push(version.clone());
+                std::thread::sleep(getting.mul_f64(dice.random_range(0.0..1.1)));
+                friend.kill();
+                friend.start();
+                friend.wait_for(&version);
+                is_sound(&friend, std::slice::from_ref(&version));
+            }
+        }
+        if author.node.is_none() {
+            author.start();
+        }
+        fs::remove_dir_all(friend.path().join("out")).ok();
+    }
+    is_sound(&author, &acknowledged);
+    let package = author.heavy_package("2.0.0", WEIGHT_BYTES);
+    author.ok(&["publish", &package]);
+    assert_eq!(author.newest().as_deref(), Some("2.0.0"));
+}
+
+/// A node that runs goes on, another one is started.
+fn restart(home: &mut Home) {
+    if home.node.is_none() {
+        home.start();
+    }
 }

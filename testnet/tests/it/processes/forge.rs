@@ -18,7 +18,7 @@ use super::home::Home;
 /// A key of a home, its log, and a conversation with the home's node.
 pub(super) struct Forger {
     pub(super) repo: RepoId,
-    signing: SigningKey,
+    pub(super) signing: SigningKey,
     log: Log,
     node: Connection,
 }

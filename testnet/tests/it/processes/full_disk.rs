@@ -67,7 +67,7 @@ impl Drop for Small {
 }
 
 #[expect(clippy::print_stderr, reason = "a test that was skipped says so")]
-fn skipped(why: &str) {
+pub(super) fn skipped(why: &str) {
     eprintln!("skipped: {why}");
 }
 

@@ -133,8 +133,30 @@ impl Home {
     }
 
     pub(super) fn start(&mut self) {
+        self.start_with(self.command(&["node", "run"]));
+    }
+
+    /// Starts the node within a network namespace.
+    pub(super) fn start_within(&mut self, namespace: &str) {
+        let plain = self.command(&["node", "run"]);
+        let mut command = Command::new("ip");
+        command
+            .args(["netns", "exec", namespace])
+            .arg(plain.get_program())
+            .args(plain.get_args())
+            .current_dir(&self.path)
+            .stdin(Stdio::null());
+        for (name, value) in plain.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        self.start_with(command);
+    }
+
+    fn start_with(&mut self, mut command: Command) {
         let log = fs::File::create(self.path.join("node.log")).expect("a log");
-        let mut command = self.command(&["node", "run"]);
         command
             .env("SKEP_LOG", "skep_node=debug")
             .stdout(Stdio::null())

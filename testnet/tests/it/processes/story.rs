@@ -104,3 +104,29 @@ fn a_yank_hides_and_its_undo_brings_back() {
     author.ok(&["publish", "--yank", "ana/drop@0.2.0", "--undo"]);
     friend.wait_for("0.2.0");
 }
+
+/// The address that is known leads nowhere: the one of a new ticket is dialed at once, not when the
+/// old one has been given up.
+fn a_node_that_moved_is_found(gossip: bool) {
+    let mut author = author(gossip);
+    let friend = Home::new(gossip);
+    for n in 2..4 {
+        friend.ok(&["repo", "add", &author.ticket(), "--trust"]);
+        author.kill();
+        let version = format!("0.{n}.0");
+        author.publish(&version);
+        author.start();
+        friend.ok(&["repo", "add", &author.ticket()]);
+        assert_eq!(friend.newest(), Some(version));
+    }
+}
+
+#[test]
+fn a_node_that_moved_is_found_by_a_new_ticket() {
+    a_node_that_moved_is_found(true);
+}
+
+#[test]
+fn a_node_that_moved_is_found_by_a_new_ticket_without_gossip() {
+    a_node_that_moved_is_found(false);
+}

@@ -71,11 +71,11 @@ fn a_get_that_ends_first_does_not_take_the_node_from_another() {
         let slow = Liar::start(&author, Lie::Slow, gossip);
         let friend = Home::new(gossip);
         friend.ok(&["repo", "add", &slow.instead_of(&ticket), "--trust"]);
-        // Runs the node, and is interrupted or done long before the other.
+        // Runs the node, and is interrupted long before the other is done.
         let short = friend.spawn(&["get", "ana/drop", "-o", "short"]);
         wait_until("the first get fetches", || slow.served() > 4);
         let long = friend.spawn(&["get", "ana/drop", "-o", "long"]);
-        // The second one has connected once it has asked for more than the first one did.
+        // It finds that node within this time, or runs one later: the outcome is the same.
         std::thread::sleep(std::time::Duration::from_millis(300));
         interrupt(&short);
         let out = short.wait_with_output().expect("it ends");
@@ -132,7 +132,7 @@ fn two_publishes_at_once_leave_one_history() {
         }
         home.publish("0.4.0");
         let shown = home.ok(&["repo", "show", "ana", "--json"]);
-        assert!(!shown.contains("fork"), "{shown}");
+        assert!(shown.contains("\"forked_keys\":[]"), "{shown}");
     }
 }
 

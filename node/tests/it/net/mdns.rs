@@ -1,1 +1,0 @@
-//! Finding each other on a local network that the test makes.
