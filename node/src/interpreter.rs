@@ -21,7 +21,7 @@ use crate::store::{Change, FactKind, Loaded, Store};
 #[derive(Debug, Clone, PartialEq)]
 pub enum Seen {
     /// A change is durable.
-    Kept(Change),
+    Kept(Box<Change>),
     /// A change could not be made durable.
     Failed,
     Frame(Box<Message>),
@@ -156,7 +156,7 @@ fn fact(value: u8) -> Change {
 
 /// What was seen before a change was durable, and after.
 fn around<'a>(seen: &'a [Seen], change: &Change) -> (&'a [Seen], &'a [Seen]) {
-    let kept = Seen::Kept(change.clone());
+    let kept = Seen::Kept(Box::new(change.clone()));
     let at = seen.iter().position(|seen| *seen == kept);
     let at = at.expect("the change is durable");
     (&seen[..at], &seen[at + 1..])
@@ -189,7 +189,7 @@ fn a_write_is_durable_before_anything_after_it_leaves(it: &mut dyn Interpreter) 
 fn writes_are_made_in_order(it: &mut dyn Interpreter) {
     let changes = [follow(), fact(1), fact(2), fact(3)];
     let seen = it.perform(changes.iter().cloned().map(Effect::Persist).collect());
-    let kept: Vec<Seen> = changes.into_iter().map(Seen::Kept).collect();
+    let kept: Vec<Seen> = changes.into_iter().map(Box::new).map(Seen::Kept).collect();
     assert_eq!(seen, kept);
 }
 

@@ -87,7 +87,7 @@ impl Store for Watched {
             return Err(Error::ReadOnly);
         }
         self.inner.persist(change)?;
-        record.seen.push(Seen::Kept(change.clone()));
+        record.seen.push(Seen::Kept(Box::new(change.clone())));
         record.writes += 1;
         Ok(())
     }

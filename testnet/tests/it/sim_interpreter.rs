@@ -44,7 +44,7 @@ impl Alone {
 
     fn seen(&mut self, act: Act) -> Option<Seen> {
         Some(match act {
-            Act::Kept(change) => Seen::Kept(change),
+            Act::Kept(change) => Seen::Kept(Box::new(change)),
             Act::NotKept => Seen::Failed,
             Act::Frame { frame, .. } => {
                 let message = Message::decode(&frame).expect("it was encoded here");
