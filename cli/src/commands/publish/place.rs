@@ -8,7 +8,7 @@ use skep_proto::name::{Name, RepoRef};
 
 use super::package::Package;
 use crate::args::publish::Publish;
-use crate::author::Author;
+use crate::author::{self, Author};
 use crate::client::Client;
 use crate::commands::Session;
 use crate::commands::parse::parse_repo;
@@ -62,6 +62,8 @@ pub(super) async fn place(
         let repo = repo(&followed.alias.to_string(), client).await?;
         if let Some(handle) = my_handle(&repo, session)? {
             mine.push((followed.alias.clone(), handle));
+        } else {
+            author::check_whole(&session.home, &repo.line.id, client).await?;
         }
     }
     let name = &package.source.package.name;
@@ -119,6 +121,7 @@ pub(super) async fn place_in(
     let followed = Repos::of(&session.home).find(reference)?;
     let repo = repo(&followed.alias.to_string(), client).await?;
     let Some(handle) = my_handle(&repo, session)? else {
+        author::check_whole(&session.home, &repo.line.id, client).await?;
         return Err(CliError::new(
             Exit::Forbidden,
             format!("none of your keys publishes in `{}`", followed.alias),
