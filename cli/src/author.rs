@@ -143,26 +143,11 @@ impl<'a> Author<'a> {
         }
     }
 
-    /// The node has had more of this log than it has now: its disk spoiled it, or it is an older
-    /// copy. Nothing is signed before the rest is back.
+    /// The node has had more of this log than it has now: nothing is signed before the rest is back.
     async fn bring_back(&mut self, client: &mut Client) -> Result<()> {
-        if brought_back(&self.tip, client).await? {
-            return Ok(());
-        }
-        // Peers may have all of it, or enough to make good what was set aside.
-        let request = Request::AwaitSync {
-            repo: self.repo,
-            wait_s: CONFIRM_S,
-        };
-        match client.ask(request).await {
-            Ok(_) => {}
-            Err(error) if error.exit == Exit::Unreachable => {}
-            Err(error) => return Err(error),
-        }
-        self.catch_up(client).await?;
-        match brought_back(&self.tip, client).await? {
-            true => Ok(()),
-            false => Err(behind(self.home, &self.tip, client).await),
+        match bring_back(self.home, &self.tip, client).await? {
+            true => self.catch_up(client).await,
+            false => Ok(()),
         }
     }
 
@@ -306,15 +291,44 @@ pub(crate) async fn all_behind(home: &Home, client: &mut Client) -> Vec<Behind> 
     behind
 }
 
-/// Fails if the node has lost something that a key of this home has signed in a repository, and
-/// nobody brings it back: what the repository says here is not what it is.
-pub(crate) async fn check_whole(home: &Home, repo: &RepoId, client: &mut Client) -> Result<()> {
+/// Brings back what the node has lost of everything that this home's keys have signed in a
+/// repository. True if there was something; fails if nobody has it: what the repository says here is
+/// not what it is.
+pub(crate) async fn bring_back_all(
+    home: &Home,
+    repo: &RepoId,
+    client: &mut Client,
+) -> Result<bool> {
+    let mut brought = false;
     for tip in tips(home).iter().filter(|tip| tip.repo() == repo) {
-        if !brought_back(tip, client).await? {
-            return Err(behind(home, tip, client).await);
-        }
+        brought |= bring_back(home, tip, client).await?;
     }
-    Ok(())
+    Ok(brought)
+}
+
+/// Brings back what the node has lost of a log, since its disk spoiled it or it is an older copy: from
+/// what was set aside, or from peers. True if there was something.
+async fn bring_back(home: &Home, tip: &Tip, client: &mut Client) -> Result<bool> {
+    if held(tip, client).await? >= tip.acknowledged() {
+        return Ok(false);
+    }
+    if brought_back(tip, client).await? {
+        return Ok(true);
+    }
+    // Peers may have all of it, or enough to make good what was set aside.
+    let request = Request::AwaitSync {
+        repo: *tip.repo(),
+        wait_s: CONFIRM_S,
+    };
+    match client.ask(request).await {
+        Ok(_) => {}
+        Err(error) if error.exit == Exit::Unreachable => {}
+        Err(error) => return Err(error),
+    }
+    match brought_back(tip, client).await? {
+        true => Ok(true),
+        false => Err(behind(home, tip, client).await),
+    }
 }
 
 /// How far every key of the home has signed, in every repository. A file that cannot be read is left

@@ -119,7 +119,7 @@ fn an_authors_spoiled_log_that_nobody_has_is_told_in_true_words() {
     let package = author.package("0.3.0");
     let refused = author.fails(1, &["publish", &package]);
     assert!(!refused.contains("somebody else"), "{refused}");
-    let what = "the store has 0 of the 2 entries that SHA256:";
+    let what = "the store has 0 of the 3 entries that SHA256:";
     assert!(
         refused.contains(what) && refused.contains(&kept),
         "{refused}"
@@ -128,7 +128,7 @@ fn an_authors_spoiled_log_that_nobody_has_is_told_in_true_words() {
     // Kept until a person has looked at it.
     for _ in 0..2 {
         let list = diagnosed(&author);
-        let what = "ana: 0 of the 2 entries that SHA256:";
+        let what = "ana: 0 of the 3 entries that SHA256:";
         assert!(list.contains(what), "{list}");
         assert!(list.contains(&format!("rm -r {kept}")), "{list}");
     }
@@ -186,6 +186,7 @@ fn a_spoiled_log_comes_back_from_a_peer() {
             knows(&author, &friend);
             author.publish("0.3.0");
             author.ok(&["info", "ana/drop@0.2.0"]);
+            author.start();
             friend.wait_for("0.3.0");
             remove_what_is_damaged(&author);
             author.ok(&["doctor"]);
@@ -205,6 +206,7 @@ fn what_a_peer_has_and_what_the_disk_left_make_a_log_whole() {
         knows(&author, &friend);
         author.publish("0.3.0");
         author.ok(&["info", "ana/drop@0.2.0"]);
+        author.start();
         friend.wait_for("0.3.0");
         friend.ok(&["info", "ana/drop@0.2.0"]);
     });
@@ -231,7 +233,7 @@ fn a_spoiled_fact_stops_its_repository_alone_and_the_line_to_type_helps() {
             assert!(refused.contains(&line), "{args:?}: {refused}");
         }
         friend.ok(&["get", "bea/drop", "-o", "b"]);
-        let list = friend.ok(&["repo", "list"]);
+        let list = friend.ok(&["repo"]);
         assert!(list.contains("stopped: "), "{list}");
         let list = diagnosed(&friend);
         assert!(list.contains("ana: stopped: "), "{list}");
