@@ -263,11 +263,24 @@ pub(crate) async fn salvage(home: &Home, client: &mut Client) {
         .flatten()
         .filter_map(|entry| entry.file_name().into_string().ok())
         .collect();
-    for tip in tips(home) {
+    let mut spoiled = tips(home);
+    spoiled.retain(|tip| {
         let name = format!("{}-{}", tip.repo(), tip.key());
-        if names.iter().any(|found| found.starts_with(&name)) {
-            drop(brought_back(&tip, client).await);
+        names.iter().any(|found| found.starts_with(&name))
+    });
+    // A registrar's log admits the others: once it is back, they can be.
+    loop {
+        let mut missing = Vec::new();
+        let before = spoiled.len();
+        for tip in spoiled {
+            if !brought_back(&tip, client).await.is_ok_and(|back| back) {
+                missing.push(tip);
+            }
         }
+        if missing.is_empty() || missing.len() == before {
+            return;
+        }
+        spoiled = missing;
     }
 }
 

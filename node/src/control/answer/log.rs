@@ -102,11 +102,14 @@ impl Answers {
             )));
         };
         whole.extend(entries);
-        self.command(Command::Append {
+        let done = self.command(Command::Append {
             repo,
             key: checkpoint.key,
             entries: whole,
             checkpoint,
-        })
+        })?;
+        // Whoever asks next sees what is back.
+        self.ask(Input::Probed)?;
+        Ok(done)
     }
 }

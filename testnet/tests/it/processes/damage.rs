@@ -170,6 +170,11 @@ fn a_log_whose_state_is_spoiled_is_proven_by_its_authors_signature() {
         remove_what_is_damaged(&author);
         author.ok(&["doctor"]);
     }
+    // Both at once: the registrar's log admits the other.
+    for name in ["ana", "ana.registrar"] {
+        fs::write(log_of(&author, name).join("state"), "nonsense").expect("written");
+    }
+    said(&author, &["info", "ana/drop@0.2.0"]);
     author.publish("0.3.0");
     assert_eq!(author.newest().as_deref(), Some("0.3.0"));
 }
