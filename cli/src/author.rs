@@ -268,26 +268,13 @@ pub(crate) async fn salvage(home: &Home, client: &mut Client) {
         let name = format!("{}-{}", tip.repo(), tip.key());
         names.iter().any(|found| found.starts_with(&name))
     });
-    // A registrar's log admits the others: once it is back, they can be.
-    loop {
-        let mut missing = Vec::new();
-        let before = spoiled.len();
-        for tip in spoiled {
-            if !brought_back(&tip, client).await.is_ok_and(|back| back) {
-                missing.push(tip);
-            }
-        }
-        if missing.is_empty() || missing.len() == before {
-            return;
-        }
-        spoiled = missing;
-    }
+    put_back(spoiled, client).await;
 }
 
-/// The logs of this home's keys of which the node has lost something.
+/// The logs of this home's keys of which the node has lost something that is not to be had here.
 pub(crate) async fn all_behind(home: &Home, client: &mut Client) -> Vec<Behind> {
     let mut behind = Vec::new();
-    for tip in tips(home) {
+    for tip in put_back(tips(home), client).await {
         // A repository that is not followed any more is nobody's concern.
         let Ok(held) = held(&tip, client).await else {
             continue;
@@ -302,6 +289,24 @@ pub(crate) async fn all_behind(home: &Home, client: &mut Client) -> Vec<Behind> 
         }
     }
     behind
+}
+
+/// Puts back what can be had on this machine; gives those of which the node still lacks something. A
+/// registrar's log admits the others: once it is back, they can be.
+async fn put_back(mut tips: Vec<Tip>, client: &mut Client) -> Vec<Tip> {
+    loop {
+        let mut missing = Vec::new();
+        let before = tips.len();
+        for tip in tips {
+            if !brought_back(&tip, client).await.is_ok_and(|back| back) {
+                missing.push(tip);
+            }
+        }
+        if missing.is_empty() || missing.len() == before {
+            return missing;
+        }
+        tips = missing;
+    }
 }
 
 /// Brings back what the node has lost of everything that this home's keys have signed in a

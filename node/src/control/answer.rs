@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use skep_proto::control::{Peer, Progress, Refusal, Refused, Request, Response, Status};
+use skep_proto::control::{Peer, Progress, Refusal, Refused, RepoLine, Request, Response, Status};
 use skep_proto::id::RepoId;
 use skep_proto::name::RepoRef;
 use skep_proto::trust::Asked;
@@ -105,9 +105,10 @@ impl Answers {
             Request::AwaitSync { repo, wait_s } => self.await_sync(repo, wait_s, connection),
             Request::Repo { repo } => {
                 let snapshot = self.node.snapshot();
-                Ok(Response::Repo(Box::new(
-                    repo_of(&snapshot, &repo)?.report(),
-                )))
+                let repo = repo_of(&snapshot, &repo)?;
+                let mut report = repo.report();
+                report.line = self.line(repo);
+                Ok(Response::Repo(Box::new(report)))
             }
             Request::Packages { repo } => {
                 let snapshot = self.node.snapshot();
@@ -180,12 +181,27 @@ impl Answers {
             addresses: self.addresses(),
             repos: snapshot
                 .repos()
-                .map(|repo| repo.line())
+                .map(|repo| self.line(repo))
                 .chain(self.stopped_lines())
                 .collect(),
             gateway: self.gateway.map(|address| format!("http://{address}")),
             read_only: snapshot.read_only.clone(),
         })
+    }
+
+    /// A repository in one line. What the disk spoiled, and nobody has brought back yet, is missing
+    /// from a view that is well otherwise.
+    fn line(&self, repo: &RepoSnapshot) -> RepoLine {
+        let mut line = repo.line();
+        let lost = self.spoiled_logs(repo).into_iter().find(|key| {
+            let held = repo.logs.get(key);
+            held.is_none_or(|position| position.whole.is_none())
+        });
+        if let Some(key) = lost.filter(|_| line.state == "ok") {
+            let key = key.fingerprint();
+            line.state = format!("the disk spoiled the log of {key}, and it is not here again yet");
+        }
+        line
     }
 
     /// Where this node can be reached: what was configured, then where it listens.

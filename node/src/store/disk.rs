@@ -290,14 +290,16 @@ impl Store for Disk {
     ) -> Result<Option<Vec<Vec<u8>>>, Error> {
         self.repos.check_followed(repo)?;
         let key = &checkpoint.key;
-        let copies = log_copies(&self.dir, repo, key);
-        let mut copies = copies.iter().filter(|copy| copy.is_dir()).peekable();
-        if copies.peek().is_none() {
+        let mut copies = log_copies(&self.dir, repo, key);
+        // One that has lost its state has its entries where they were.
+        copies.push(self.repos.log_dir(repo, key));
+        copies.retain(|copy| copy.is_dir());
+        if copies.is_empty() {
             return Ok(None);
         }
         let held = self.log(repo, key)?.table().edge;
         for copy in copies {
-            if let Some(entries) = read_gap(copy, &held, checkpoint, tail)? {
+            if let Some(entries) = read_gap(&copy, &held, checkpoint, tail)? {
                 return Ok(Some(entries));
             }
         }

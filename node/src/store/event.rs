@@ -74,12 +74,12 @@ impl std::fmt::Display for Event {
             ),
             Self::FileDamaged { kept } => write!(
                 f,
-                "a file was damaged on disk and is fetched again; the old one is `{}`",
+                "a file was damaged on disk and is to be fetched again; the old one is `{}`",
                 kept.display()
             ),
             Self::FactDamaged { repo, kept } => write!(
                 f,
-                "something remembered of `{repo}` was damaged on disk and is forgotten; the old \
+                "something remembered of `{repo}` was damaged on disk and is set aside; the old \
                  file is `{}`",
                 kept.display()
             ),

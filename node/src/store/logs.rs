@@ -110,6 +110,7 @@ impl Log {
     /// without entries.
     pub(super) fn open(dir: &Path, repo: &RepoId, key: Key) -> Result<Opened, Error> {
         let path = dir.join("state");
+        let without_state = !path.exists();
         let state = match read_sealed(&path)? {
             Sealed::Absent => State::default(),
             Sealed::Damaged => {
@@ -132,7 +133,12 @@ impl Log {
             Some(aside) => aside.scan(dir)?.ok(),
             None => None,
         };
-        let tail = tail_len(&held.place.path(dir), held.bytes)?;
+        // What was written before there was a state is of the first write that did not end; or the
+        // state is lost, and its author can prove the entries. The next append cuts it off.
+        let tail = match without_state {
+            true => 0,
+            false => tail_len(&held.place.path(dir), held.bytes)?,
+        };
         let log = Self {
             dir: dir.to_path_buf(),
             key,

@@ -141,7 +141,7 @@ impl Repos {
             Some((version, signed))
         };
         // Names are hashes and sorted: a stable sort leaves equal versions in their order.
-        let mut roots = self.read_all(&self.dir(repo).join("roots"), read)?;
+        let mut roots = self.read_all(repo, "roots", read)?;
         roots.sort_by_key(|(version, _)| *version);
         Ok(roots.into_iter().map(|(_, signed)| signed).collect())
     }
@@ -155,7 +155,7 @@ impl Repos {
     /// Fork evidence, by key.
     pub(super) fn evidence(&self, repo: &RepoId) -> Result<Vec<ForkEvidence>, Error> {
         let read = |bytes: &[u8]| Some(ForkEvidence::from_bytes(bytes).ok()?.0);
-        self.read_all(&self.dir(repo).join("evidence"), read)
+        self.read_all(repo, "evidence", read)
     }
 
     /// Every fact, by kind, then by key. [`Error::Damaged`] if one is that must not be forgotten.
@@ -210,9 +210,15 @@ impl Repos {
     }
 
     /// Reads the sealed files of a folder by name; what is damaged is set aside.
-    fn read_all<T>(&self, dir: &Path, read: impl Fn(&[u8]) -> Option<T>) -> Result<Vec<T>, Error> {
+    fn read_all<T>(
+        &self,
+        repo: &RepoId,
+        folder: &str,
+        read: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<Vec<T>, Error> {
+        let dir = self.dir(repo).join(folder);
         let mut all = Vec::new();
-        for name in names(dir)? {
+        for name in names(&dir)? {
             let path = dir.join(&name);
             let item = match read_sealed(&path)? {
                 Sealed::Bytes(bytes) => read(&bytes),
@@ -222,7 +228,7 @@ impl Repos {
             match item {
                 Some(item) => all.push(item),
                 None => {
-                    let kept = self.set_aside(&path, &name)?;
+                    let kept = self.set_aside(&path, &format!("{repo}-{folder}-{name}"))?;
                     self.events.report(Event::FileDamaged { kept });
                 }
             }

@@ -48,7 +48,6 @@ pub(super) async fn node(session: &Session<'_>) -> Vec<Check> {
     let mut progress = session
         .ui
         .progress("reading files of the store again", None);
-    author::salvage(&session.home, &mut client).await;
     let behind = author::all_behind(&session.home, &mut client).await;
     found.extend(behind.iter().map(|behind| lost_entries(behind, session)));
     let asked = progress.during(client.ask(Request::Doctor)).await;

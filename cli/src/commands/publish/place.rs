@@ -159,6 +159,15 @@ async fn repo_and_mine(
 ) -> Result<(control::Repo, Option<control::Handle>)> {
     let found = repo(alias.as_str(), client).await?;
     let handle = my_handle(&found, session)?;
+    if found.root_sha256.is_none() {
+        return Err(CliError::new(
+            Exit::NotFound,
+            format!("nothing is known of `{alias}`: {}", found.line.state),
+            Hint::new(
+                "start `skep node run` beside a node that has the repository, or skep doctor",
+            ),
+        ));
+    }
     if handle.is_some() || !bring_back_all(&session.home, &found.line.id, client).await? {
         return Ok((found, handle));
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rand::seq::IndexedRandom as _;
 use skep_proto::blob::group_count;
-use skep_proto::control::{Check, Damaged, Doctor, Response, Sample, Space};
+use skep_proto::control::{Check, Damaged, Doctor, RepoLine, Response, Sample, Space};
 use skep_proto::hash::{Blake3, Sha256};
 use skep_proto::id::RepoId;
 use skep_proto::key::Key;
@@ -40,7 +40,11 @@ impl Answers {
             let hint = format!("df -h {}", self.config.store.display());
             checks.push(Check::failed("store", format!("read-only: {why}"), hint));
         }
-        checks.extend(snapshot.repos().map(|repo| repository(repo)));
+        checks.extend(
+            snapshot
+                .repos()
+                .map(|repo| repository(repo, &self.line(repo))),
+        );
         checks.extend(self.stopped_checks());
         // Before the sample, which says itself what it finds.
         checks.extend(self.set_aside(&snapshot));
@@ -84,6 +88,16 @@ impl Answers {
         paths.iter().map(check).collect()
     }
 
+    /// Whose logs of a repository were set aside.
+    pub(super) fn spoiled_logs(&self, repo: &RepoSnapshot) -> Vec<Key> {
+        let id = repo.id.to_string();
+        // That the folder cannot be read is `doctor`'s to say.
+        let paths = self.store.damaged().unwrap_or_default();
+        let names = paths.iter().filter_map(|path| path.file_name()?.to_str());
+        let of_repo = names.filter_map(|name| name.strip_prefix(&id)?.strip_prefix('-'));
+        of_repo.filter_map(log_key).collect()
+    }
+
     /// What something that was set aside is, and what is here in its place.
     fn spoiled(&self, path: &Path, snapshot: &Snapshot) -> String {
         let name = path.file_name().and_then(|name| name.to_str());
@@ -109,20 +123,28 @@ impl Answers {
             return "something of a repository that is not followed".to_owned();
         };
         let called = repo.called();
-        let key = rest.split_once('.').map_or(rest, |(key, _)| key);
-        match key.parse::<Key>() {
-            Ok(key) => format!(
+        match log_key(rest) {
+            Some(key) => format!(
                 "the log of {} in {called}, of which {} entries are here",
                 key.fingerprint(),
                 repo.logs.get(&key).map_or(0, |position| position.size)
             ),
-            Err(_) => format!("something remembered of {called}"),
+            None if rest.starts_with("holding-") => format!(
+                "that a release of {called} is held, which is said again by who gets or publishes it"
+            ),
+            None if rest.starts_with("roots-") => format!("a root document of {called}"),
+            None => format!("something remembered of {called}"),
         }
     }
 }
 
-fn repository(repo: &RepoSnapshot) -> Check {
-    let line = repo.line();
+/// Whose log is kept under `KEY`, or under `KEY.N` if it is not the first one.
+fn log_key(name: &str) -> Option<Key> {
+    let (key, _) = name.split_once('.').unwrap_or((name, ""));
+    key.parse().ok()
+}
+
+fn repository(repo: &RepoSnapshot, line: &RepoLine) -> Check {
     let called = repo.called();
     let text = format!(
         "{called}: {}; packages: {}, releases: {}",

@@ -116,6 +116,10 @@ fn an_authors_spoiled_log_that_nobody_has_is_told_in_true_words() {
     let kept = kept[0].display().to_string();
     assert!(warned.contains(&kept), "{warned}");
 
+    let shown = author.ok(&["repo", "show", "ana"]);
+    let what = "and it is not here again yet";
+    assert!(shown.contains(what), "{shown}");
+
     let package = author.package("0.3.0");
     let refused = author.fails(1, &["publish", &package]);
     assert!(!refused.contains("somebody else"), "{refused}");
@@ -151,6 +155,19 @@ fn a_registrars_spoiled_log_is_not_taken_for_a_repository_where_one_may_not_publ
 }
 
 #[test]
+fn a_spoiled_root_document_is_not_taken_for_a_repository_where_one_may_not_publish() {
+    let author = alone();
+    let roots = fs::read_dir(repo_dir(&author).join("roots")).expect("roots");
+    for root in roots.flatten() {
+        flip(&root.path(), 50);
+    }
+    let package = author.package("0.3.0");
+    let refused = author.fails(4, &["publish", &package]);
+    assert!(refused.contains("nothing is known of `ana`"), "{refused}");
+    assert!(diagnosed(&author).contains("a root document of ana"));
+}
+
+#[test]
 fn a_log_whose_state_is_spoiled_is_proven_by_its_authors_signature() {
     let author = alone();
     for name in ["ana", "ana.registrar"] {
@@ -170,6 +187,10 @@ fn a_log_whose_state_is_spoiled_is_proven_by_its_authors_signature() {
         remove_what_is_damaged(&author);
         author.ok(&["doctor"]);
     }
+    // Lost, not spoiled: nothing is set aside, and the entries are where they were.
+    fs::remove_file(log_of(&author, "ana").join("state")).expect("removed");
+    author.ok(&["doctor"]);
+    assert_eq!(author.newest().as_deref(), Some("0.2.0"));
     // Both at once: the registrar's log admits the other.
     for name in ["ana", "ana.registrar"] {
         fs::write(log_of(&author, name).join("state"), "nonsense").expect("written");
@@ -252,14 +273,24 @@ fn a_spoiled_fact_stops_its_repository_alone_and_the_line_to_type_helps() {
 
 #[test]
 fn a_fact_that_can_be_done_without_stops_nothing_and_is_said() {
-    let author = alone();
-    let holding = fs::read_dir(repo_dir(&author).join("facts/holding")).expect("facts");
-    let holding = holding.flatten().next().expect("a fact").path();
-    flip(&holding, 35);
+    let mut author = alone();
+    let holdings = fs::read_dir(repo_dir(&author).join("facts/holding")).expect("facts");
+    for holding in holdings.flatten() {
+        flip(&holding.path(), 35);
+    }
     let warned = said(&author, &["info", "ana/drop"]);
-    assert!(warned.contains("something remembered of"), "{warned}");
-    author.publish("0.3.0");
-    assert!(diagnosed(&author).contains("something remembered of ana"));
+    assert_eq!(
+        warned.matches("something remembered of").count(),
+        2,
+        "{warned}"
+    );
+    assert!(diagnosed(&author).contains("that a release of ana is held"));
+    // Said again, it is offered again.
+    author.publish("0.2.0");
+    author.start();
+    let friend = Home::new(false);
+    friend.ok(&["repo", "add", &author.ticket(), "--trust"]);
+    friend.ok(&["get", "ana/drop@0.2.0"]);
 }
 
 #[test]
