@@ -68,7 +68,7 @@ impl<'a> Repos<'a> {
 
     /// One command at a time begins to follow, or reads a file to change it.
     pub(crate) async fn lock(&self) -> Result<fs::File> {
-        let path = self.home.repos_dir().join(".lock");
+        let path = self.home.root().join("repos.lock");
         let does = "changes what this home follows or trusts";
         self.home.lock(&path, LOCK_WAIT, does).await
     }
