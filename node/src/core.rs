@@ -181,7 +181,8 @@ impl Core {
     }
 
     /// What follows from any input: views that changed are computed, readers are shown them, free
-    /// peers get work, and the next wake-up is asked for.
+    /// peers get work, and the next wake-up is asked for. Answers come last: whoever is told that
+    /// something is done reads it at once.
     fn settle(&mut self) {
         self.refresh_views();
         self.refresh_topics();
@@ -192,6 +193,9 @@ impl Core {
         }
         let wake = self.next_wake();
         self.out.push(Effect::WakeAt(wake));
+        // Stable: neither answers nor anything else changes places among its own.
+        let is_answer = |effect: &Effect| matches!(effect, Effect::Reply(..));
+        self.out.sort_by_key(is_answer);
     }
 
     /// Public repositories are gossiped; of one whose document is not here yet, nobody knows.
