@@ -70,14 +70,21 @@ impl Core {
         }
     }
 
+    /// Compares the repository whose turn it is with a random peer that shares it.
     pub(in crate::core) fn anti_entropy(&mut self) {
         use rand::seq::IndexedRandom as _;
-        let repos: Vec<RepoId> = self.repos.keys().copied().collect();
-        for repo in repos {
-            let sharing = self.sharing(&repo);
-            if let Some(session) = sharing.choose(&mut self.dice) {
-                self.ask(*session, Asked::Roots { repo });
-            }
+        use std::ops::Bound::{Excluded, Unbounded};
+        let later = self.compared.and_then(|last| {
+            let mut later = self.repos.range((Excluded(last), Unbounded));
+            later.next()
+        });
+        let Some((&repo, _)) = later.or_else(|| self.repos.first_key_value()) else {
+            return;
+        };
+        self.compared = Some(repo);
+        let sharing = self.sharing(&repo);
+        if let Some(session) = sharing.choose(&mut self.dice) {
+            self.ask(*session, Asked::Roots { repo });
         }
     }
 
