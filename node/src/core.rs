@@ -415,7 +415,9 @@ impl Core {
     fn next_wake(&self) -> Time {
         let sessions = self.sessions.values().filter_map(Session::deadline);
         let awaiting = self.awaiting_sync.iter().map(|(.., deadline)| *deadline);
-        let gossip = self.repos.values().filter_map(Repository::gossip_due);
+        // Of others nothing is gossiped, so nothing waits for its time.
+        let public = self.repos.values().filter(|repo| repo.is_public());
+        let gossip = public.filter_map(Repository::gossip_due);
         sessions
             .chain(awaiting)
             .chain(gossip)
