@@ -384,7 +384,9 @@ fn fork(sim: &mut Sim, repo: usize, cut: bool) {
         sim.bring_branch(at, repo, publisher);
     }
     if cut && sim.dice.chance(500) {
-        sim.world.repos[repo].cut(publisher);
+        // What is on no node cannot be looked at, and is not named.
+        let size = sim.longest_held(repo, publisher);
+        sim.world.repos[repo].cut(publisher, size);
         bring(sim, repo);
     }
 }

@@ -250,6 +250,21 @@ impl Sim {
         Some(self.command(at, command))
     }
 
+    /// How much of a publisher's own branch the node has that has most of it.
+    pub fn longest_held(&self, repo: usize, publisher: usize) -> usize {
+        let repo = &self.world.repos[repo];
+        let log = repo.publishers[publisher].log();
+        let held = self.honest().map(|host| {
+            let entries = host.disk.entries(&repo.id, &log.key(), 0, u64::MAX);
+            let common = entries.iter().zip(&log.entries);
+            match entries.len() <= log.entries.len() && common.clone().all(|(a, b)| a == b) {
+                true => entries.len(),
+                false => 0,
+            }
+        });
+        held.max().unwrap_or(0)
+    }
+
     /// Documents of a repository, taken to a node once.
     pub fn bring_documents(&mut self, at: Place, repo: usize) -> Option<RequestId> {
         let (id, documents) = {

@@ -602,3 +602,40 @@ fn a_core_that_begins_again_dials_whom_it_knew() {
     let again = host.core.handle(Time(2), made.configured());
     assert!(dials(&again), "nobody tells it of the peer again");
 }
+
+#[test]
+fn a_repository_that_is_no_longer_followed_does_not_keep_the_node_awake() {
+    let made = made();
+    let mut host = Host::author(10, &made);
+    // The second checkpoint within a second waits before it is gossiped.
+    let more = {
+        let mut tip = made.publisher.clone();
+        let hello = Entry {
+            claimed_at: 0,
+            body: Body::Hello,
+        };
+        let hello = hello.encode().expect("an entry");
+        tip.append(&signing(3), vec![hello]).expect("signed");
+        tip
+    };
+    let append = Command::Append {
+        repo: made.id,
+        key: *more.key(),
+        entries: more.pending()[made.publisher.pending().len()..].to_vec(),
+        checkpoint: more.checkpoint().expect("signed").clone(),
+    };
+    let wake = |effects: &[Effect]| {
+        let wakes = effects.iter().rev().find_map(|effect| match effect {
+            Effect::WakeAt(time) => Some(*time),
+            _ => None,
+        });
+        wakes.expect("every input ends with one")
+    };
+    let (effects, _) = host.command(append);
+    assert_eq!(wake(&effects), Time(1_000), "there is news to gossip");
+    let repos = Vec::new();
+    let effects = host.core.handle(Time(0), Input::Configured { repos });
+    assert!(wake(&effects) > Time(1_000), "nobody is told any more");
+    let effects = host.core.handle(Time(1_000), Input::Woken);
+    assert!(wake(&effects) > Time(1_000));
+}
