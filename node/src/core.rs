@@ -184,7 +184,7 @@ impl Core {
     /// peers get work, and the next wake-up is asked for. Answers come last: whoever is told that
     /// something is done reads it at once.
     fn settle(&mut self) {
-        self.refresh_views();
+        self.refresh_quiet_views();
         self.refresh_topics();
         self.schedule_exchange();
         if std::mem::take(&mut self.unseen) {
@@ -422,6 +422,7 @@ impl Core {
             .chain(awaiting)
             .chain(gossip)
             .chain(self.exchange.deadline(self.now))
+            .chain(self.repos.values().filter_map(Repository::refresh_due))
             .chain([self.next_round, self.peers.next_dial()])
             .min()
             .unwrap_or(self.next_round)

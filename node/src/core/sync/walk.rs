@@ -5,11 +5,11 @@ use skep_proto::repo::root::SignedRoot;
 use skep_proto::sync::trie::Prefix;
 use skep_proto::sync::wire::{PREFIXES_MAX, TrieNode};
 
-use crate::core::Core;
 use crate::core::effect::{Effect, Event, Reply};
 use crate::core::input::{RequestId, SessionId};
 use crate::core::repository::Repository;
 use crate::core::session::{Asked, WALK_PREFIXES_MAX, Walk};
+use crate::core::{Core, Time};
 
 /// Longest prefix that has children, in nibbles: below a longer one, more keys than one node has
 /// records would agree in 128 bits of a hash, which nobody can grind out.
@@ -222,9 +222,19 @@ impl Core {
 
     /// Computes the views that changed.
     pub(in crate::core) fn refresh_views(&mut self) {
+        self.refresh_views_of(|_, _| true);
+    }
+
+    /// The same, but of a repository whose logs are just coming in only now and then.
+    pub(in crate::core) fn refresh_quiet_views(&mut self) {
+        self.refresh_views_of(|repo, now| repo.refresh_due().is_some_and(|due| due <= now));
+    }
+
+    fn refresh_views_of(&mut self, which: impl Fn(&Repository, Time) -> bool) {
+        let now = self.now;
         let (mut news, mut changes) = (Vec::new(), Vec::new());
-        for repo in self.repos.values_mut() {
-            let refreshed = repo.refresh();
+        for repo in self.repos.values_mut().filter(|repo| which(repo, now)) {
+            let refreshed = repo.refresh(now);
             changes.extend(refreshed.changes);
             if refreshed.view_changed {
                 news.push(Event::ViewChanged {
