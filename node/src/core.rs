@@ -184,6 +184,7 @@ impl Core {
     /// peers get work, and the next wake-up is asked for. Answers come last: whoever is told that
     /// something is done reads it at once.
     fn settle(&mut self) {
+        self.unblock_walks();
         self.refresh_quiet_views();
         self.refresh_topics();
         self.schedule_exchange();

@@ -232,6 +232,11 @@ impl Repository {
         }
     }
 
+    /// Whether a session fetches it.
+    pub(in crate::core) fn is_claimed(&self, key: &Key) -> bool {
+        self.logs.get(key).is_some_and(|log| log.fetching.is_some())
+    }
+
     /// A session ended: what it fetched may be fetched by another.
     pub(in crate::core) fn release(&mut self, session: SessionId) {
         for log in self.logs.values_mut() {

@@ -129,7 +129,7 @@ impl Core {
             walk.nodes += prefixes.len();
             return self.ask(session, Asked::Trie { repo, prefixes });
         }
-        if !walk.fetching.is_empty() {
+        if !walk.fetching.is_empty() || !walk.blocked.is_empty() {
             return;
         }
         let again = walk.again;
@@ -194,6 +194,30 @@ impl Core {
     }
 
     /// Goes on with the walks that found more than could be checked at once.
+    /// Walks that waited for what was being fetched elsewhere, and is no longer, begin again.
+    pub(in crate::core) fn unblock_walks(&mut self) {
+        let repos = &self.repos;
+        let mut free = Vec::new();
+        for (session, open) in &mut self.sessions {
+            for (id, walk) in open
+                .walks
+                .iter_mut()
+                .filter(|(_, walk)| !walk.blocked.is_empty())
+            {
+                let repo = repos.get(id);
+                walk.blocked
+                    .retain(|key| repo.is_some_and(|repo| repo.is_claimed(key)));
+                if walk.blocked.is_empty() {
+                    walk.again = true;
+                    free.push((*session, *id));
+                }
+            }
+        }
+        for (session, repo) in free {
+            self.continue_walk(session, repo);
+        }
+    }
+
     pub(in crate::core) fn resume_walks(&mut self) {
         let now = self.now;
         let open = self.sessions.iter_mut();
@@ -215,6 +239,10 @@ impl Core {
             .into_iter()
             .partition(|(_, awaited, _)| known && *awaited == repo);
         self.awaiting_sync = waiting;
+        if !answered.is_empty() {
+            // Whoever waited looks at it now.
+            self.refresh_views();
+        }
         for (id, ..) in answered {
             self.reply(id, Reply::Done);
         }
