@@ -41,8 +41,15 @@ impl Core {
             return;
         };
         self.unseen = true;
+        let mut unfetched = Vec::new();
         for repo in self.repos.values_mut() {
-            repo.release(session);
+            if repo.release(session) {
+                unfetched.push(repo.id);
+            }
+        }
+        // Others left to this one what they have as well.
+        for repo in unfetched {
+            self.walk_all(&repo);
         }
         if !self.sessions.values().any(|s| s.peer == gone.peer) {
             self.exchange.peer_gone(&gone.peer);

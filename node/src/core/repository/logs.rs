@@ -232,13 +232,21 @@ impl Repository {
         }
     }
 
-    /// A session ended: what it fetched may be fetched by another.
-    pub(in crate::core) fn release(&mut self, session: SessionId) {
+    /// A session ended: what it fetched may be fetched by another. Whether there was anything.
+    pub(in crate::core) fn release(&mut self, session: SessionId) -> bool {
+        let mut released = false;
         for log in self.logs.values_mut() {
             if log.fetching == Some(session) {
                 log.fetching = None;
+                released = true;
             }
         }
+        released
+    }
+
+    /// Whether some session fetches entries of some log.
+    pub(in crate::core) fn is_fetching(&self) -> bool {
+        self.logs.values().any(|log| log.fetching.is_some())
     }
 
     pub(super) fn tree(&self, key: &Key) -> Option<&tree::Tree> {

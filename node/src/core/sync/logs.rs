@@ -185,12 +185,12 @@ impl Core {
         if let Some(repo) = self.repos.get_mut(&id) {
             repo.unclaim(key, session);
         }
-        if let Some(walk) = self
-            .sessions
-            .get_mut(&session)
-            .and_then(|open| open.walks.get_mut(&id))
-        {
-            walk.fetching.remove(key);
+        let open = self.sessions.get_mut(&session);
+        match open.and_then(|open| open.walks.get_mut(&id)) {
+            Some(walk) => drop(walk.fetching.remove(key)),
+            // It was pushed, and a walk may have ended meanwhile without it.
+            None if self.awaiting_sync.iter().any(|(_, repo, _)| *repo == id) => self.walk_all(&id),
+            None => {}
         }
         self.continue_walk(session, id);
     }

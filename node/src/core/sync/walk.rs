@@ -134,9 +134,11 @@ impl Core {
         }
         let again = walk.again;
         open.walks.remove(&repo);
+        // What this peer has and another one is being asked for is not here yet.
+        let elsewhere = self.repos.get(&repo).is_some_and(Repository::is_fetching);
         if again {
             self.start_walk(session, repo);
-        } else {
+        } else if !elsewhere {
             self.in_step(repo);
         }
     }
