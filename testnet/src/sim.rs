@@ -17,7 +17,7 @@ use crate::author::World;
 use crate::dice::Dice;
 use crate::exchange::{Ask, Told};
 use crate::host::{Act, Host, Read};
-use crate::invariant::{Broken, acknowledged, blobs, convergence, restart};
+use crate::invariant::{Broken, acknowledged, answered, blobs, convergence, restart};
 use crate::lie::Lie;
 use crate::link::{Network, Place, Weather};
 use crate::trace::Trace;
@@ -206,6 +206,21 @@ impl Sim {
         id
     }
 
+    /// A node follows a repository from now on, or no longer: its file comes or goes.
+    pub fn follow(&mut self, at: Place, repo: RepoId, on: bool) {
+        let mut followed: Vec<RepoId> = self.world.repos.iter().map(|repo| repo.id).collect();
+        followed.retain(|id| match *id == repo {
+            true => on,
+            false => self.hosts[at].follows(id),
+        });
+        let repos = self.config(&followed);
+        let host = &mut self.hosts[at];
+        host.config.clone_from(&repos);
+        let life = host.life;
+        let input = Input::Configured { repos };
+        self.schedule(0, Due::Own { at, life, input });
+    }
+
     /// A node needs blobs.
     pub fn want(&mut self, at: Place, repo: RepoId, blobs: Vec<(Blake3, u64)>) -> RequestId {
         let host = &mut self.hosts[at];
@@ -233,6 +248,21 @@ impl Sim {
         let held = self.hosts[at].disk.size(&repo.id, &branch.key());
         let command = branch.append(held)?;
         Some(self.command(at, command))
+    }
+
+    /// How much of a publisher's own branch the node has that has most of it.
+    pub fn longest_held(&self, repo: usize, publisher: usize) -> usize {
+        let repo = &self.world.repos[repo];
+        let log = repo.publishers[publisher].log();
+        let held = self.honest().map(|host| {
+            let entries = host.disk.entries(&repo.id, &log.key(), 0, u64::MAX);
+            let common = entries.iter().zip(&log.entries);
+            match entries.len() <= log.entries.len() && common.clone().all(|(a, b)| a == b) {
+                true => entries.len(),
+                false => 0,
+            }
+        });
+        held.max().unwrap_or(0)
     }
 
     /// Documents of a repository, taken to a node once.
@@ -345,6 +375,19 @@ impl Sim {
             gossip,
             ..Weather::CALM
         };
+        for at in 0..self.hosts.len() {
+            for repo in self
+                .world
+                .repos
+                .iter()
+                .map(|repo| repo.id)
+                .collect::<Vec<_>>()
+            {
+                if !self.hosts[at].follows(&repo) {
+                    self.follow(at, repo, true);
+                }
+            }
+        }
         for repo in 0..self.world.repos.len() {
             self.bring_all(repo)?;
         }
@@ -353,6 +396,7 @@ impl Sim {
         for (at, host) in self.hosts.iter().enumerate() {
             acknowledged::everything_acknowledged_is_there(host, &self.world)?;
             blobs::every_blob_has_its_hash(host)?;
+            answered::who_asks_is_answered(host)?;
             let wants = self.wants.get(&at);
             acknowledged::everything_stored_is_there(host, wants.map_or(&[], Vec::as_slice))?;
         }

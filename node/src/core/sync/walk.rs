@@ -118,7 +118,7 @@ impl Core {
         let Some(walk) = open.walks.get_mut(&repo) else {
             return;
         };
-        if busy {
+        if busy || walk.paused.is_some() {
             return;
         }
         if !walk.prefixes.is_empty() {
@@ -191,6 +191,21 @@ impl Core {
             self.consider(session, id, record);
         }
         self.continue_walk(session, id);
+    }
+
+    /// Goes on with the walks that found more than could be checked at once.
+    pub(in crate::core) fn resume_walks(&mut self) {
+        let now = self.now;
+        let open = self.sessions.iter_mut();
+        let resumed: Vec<(SessionId, RepoId)> = open
+            .flat_map(|(session, open)| {
+                let repos = open.resume(now).into_iter();
+                repos.map(|repo| (*session, repo))
+            })
+            .collect();
+        for (session, repo) in resumed {
+            self.continue_walk(session, repo);
+        }
     }
 
     /// A peer was compared with to the end.

@@ -63,6 +63,23 @@ fn several_gets_at_once_in_one_home_all_succeed() {
     });
 }
 
+/// Each makes the key of the node, follows the repository and writes the rule of trust, if nobody has.
+#[test]
+fn several_gets_of_a_ticket_at_once_in_a_new_home_all_succeed() {
+    let author = author(true);
+    let ticket = author.ticket();
+    for _ in 0..4 {
+        let friend = Home::new(true);
+        let running: Vec<Child> = (0..4).map(|_| friend.spawn(&["get", &ticket])).collect();
+        for get in running {
+            succeeds(get);
+        }
+        friend.same_files("drop-0.1.0");
+        let rules = fs::read_to_string(friend.path().join("repos.d/ana.toml")).expect("followed");
+        assert_eq!(rules.matches("[[trust]]").count(), 1, "{rules}");
+    }
+}
+
 /// A command that is done before another one that uses its node waits for that one.
 #[test]
 fn a_get_that_ends_first_does_not_take_the_node_from_another() {
@@ -133,6 +150,33 @@ fn two_publishes_at_once_leave_one_history() {
         home.publish("0.4.0");
         let shown = home.ok(&["repo", "show", "ana", "--json"]);
         assert!(shown.contains("\"forked_keys\":[]"), "{shown}");
+    });
+}
+
+/// Of two contents under one version one is published, and the other refused: both, and nobody could
+/// say which is meant.
+#[test]
+fn two_publishes_of_one_version_at_once_leave_one_content() {
+    with_and_without_gossip(|gossip| {
+        let mut home = Home::new(gossip);
+        home.publish("0.1.0");
+        home.start();
+        let first = home.package("0.2.0");
+        let other = home.path().join("other");
+        fs::create_dir(&other).expect("a folder");
+        for entry in fs::read_dir(&first).expect("a package").flatten() {
+            fs::copy(entry.path(), other.join(entry.file_name())).expect("copied");
+        }
+        fs::write(other.join("README.md"), "another").expect("written");
+        let both = [first, other.display().to_string()];
+        let running = both.map(|package| home.spawn(&["publish", &package]));
+        let outs = running.map(|publish| publish.wait_with_output().expect("it ends"));
+        let refused: Vec<_> = outs.iter().filter(|out| !out.status.success()).collect();
+        assert_eq!(refused.len(), 1, "one of two");
+        let said = failed(1, refused[0]);
+        assert!(said.contains("is published, with other content"), "{said}");
+        let info = home.ok(&["info", "ana/drop@0.2.0", "--json"]);
+        assert!(info.contains("\"state\":\"listed\""), "{info}");
     });
 }
 
