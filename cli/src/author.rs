@@ -3,10 +3,9 @@
 //! Signing happens here, never in the node; the node is given what a peer would give it. The tip,
 //! durable before anything is sent, is what keeps a key from forking its own log after a crash.
 
-use std::fs::{File, TryLockError};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::File;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use skep_proto::control::{Hex, Log, Request, Response};
 use skep_proto::id::RepoId;
@@ -23,7 +22,6 @@ use crate::ui::Ui;
 /// How long another command that signs with the same key is waited for: it signs at once, and
 /// gives its node a few kilobytes.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
-const LOCK_RETRY: Duration = Duration::from_millis(50);
 
 /// How long a peer is waited for that confirms the registrar's log, in seconds.
 const CONFIRM_S: u64 = 5;
@@ -204,35 +202,12 @@ impl<'a> Author<'a> {
     }
 }
 
-/// One command at a time signs with a key in a repository. The lock goes with the process, however
-/// that ends.
+/// One command at a time signs with a key in a repository.
 async fn lock_tip(home: &Home, repo: &RepoId, key: &Key) -> Result<File> {
-    let path = home
-        .keys_dir()
-        .join("tips")
-        .join(format!("{repo}.{key}.lock"));
-    if let Some(dir) = path.parent() {
-        home.create_dir(dir)?;
-    }
-    let failed = |e| CliError::io("lock", &path, &e);
-    let mut options = File::options();
-    options.write(true).create(true).truncate(false).mode(0o600);
-    let file = options.open(&path).map_err(failed)?;
-    let deadline = Instant::now() + LOCK_WAIT;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                tokio::time::sleep(LOCK_RETRY).await;
-            }
-            Err(TryLockError::WouldBlock) => {
-                let message = format!("another command signs with {}", key.fingerprint());
-                let hint = Hint::new("wait until it is done, then type the same again");
-                return Err(CliError::new(Exit::Failed, message, hint));
-            }
-        }
-    }
+    let name = format!("{repo}.{key}.lock");
+    let path = home.keys_dir().join("tips").join(name);
+    let does = format!("signs with {}", key.fingerprint());
+    home.lock(&path, LOCK_WAIT, &does).await
 }
 
 fn read_tip(home: &Home, repo: &RepoId, key: &Key) -> Result<Tip> {

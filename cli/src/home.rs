@@ -13,6 +13,7 @@
 
 pub(crate) mod config;
 pub(crate) mod keys;
+mod lock;
 pub(crate) mod repos;
 
 #[cfg(test)]

@@ -181,7 +181,8 @@ impl Core {
     }
 
     /// What follows from any input: views that changed are computed, readers are shown them, free
-    /// peers get work, and the next wake-up is asked for.
+    /// peers get work, and the next wake-up is asked for. Answers come last: whoever is told that
+    /// something is done reads it at once.
     fn settle(&mut self) {
         self.refresh_views();
         self.refresh_topics();
@@ -192,6 +193,9 @@ impl Core {
         }
         let wake = self.next_wake();
         self.out.push(Effect::WakeAt(wake));
+        // Stable: neither answers nor anything else changes places among its own.
+        let is_answer = |effect: &Effect| matches!(effect, Effect::Reply(..));
+        self.out.sort_by_key(is_answer);
     }
 
     /// Public repositories are gossiped; of one whose document is not here yet, nobody knows.
@@ -411,7 +415,9 @@ impl Core {
     fn next_wake(&self) -> Time {
         let sessions = self.sessions.values().filter_map(Session::deadline);
         let awaiting = self.awaiting_sync.iter().map(|(.., deadline)| *deadline);
-        let gossip = self.repos.values().filter_map(Repository::gossip_due);
+        // Of others nothing is gossiped, so nothing waits for its time.
+        let public = self.repos.values().filter(|repo| repo.is_public());
+        let gossip = public.filter_map(Repository::gossip_due);
         sessions
             .chain(awaiting)
             .chain(gossip)

@@ -146,7 +146,11 @@ impl<'a> Keys<'a> {
             self.read(NODE_KEY)?
         } else {
             let seed: zeroize::Zeroizing<[u8; 32]> = zeroize::Zeroizing::new(rand::random());
-            self.create(NODE_KEY, &SigningKey::from_seed(&seed), None)?
+            match self.create(NODE_KEY, &SigningKey::from_seed(&seed), None) {
+                // Another command has just made it.
+                Err(_) if self.dir().join(NODE_KEY).exists() => self.read(NODE_KEY)?,
+                created => created?,
+            }
         };
         let opened = stored.file.open(None).map_err(|e| {
             let hint = Hint::new(

@@ -2,12 +2,17 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use skep_proto::name::{Name, RepoRef};
 use skep_proto::trust::file::RepoFile;
 
 use super::{Home, TEXT_FILE_BYTES_MAX, read_text, replace, write_new};
 use crate::error::{CliError, Exit, Hint, Result, quoted};
+
+/// How long another command is waited for: to begin to follow takes as long as a peer that does not
+/// answer is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(20);
 
 /// The folder `repos.d` of a home.
 pub(crate) struct Repos<'a> {
@@ -59,6 +64,13 @@ impl<'a> Repos<'a> {
                 Hint::new("skep repo, or skep repo add TICKET"),
             )
         })
+    }
+
+    /// One command at a time begins to follow, or reads a file to change it.
+    pub(crate) async fn lock(&self) -> Result<fs::File> {
+        let path = self.home.root().join("repos.lock");
+        let does = "changes what this home follows or trusts";
+        self.home.lock(&path, LOCK_WAIT, does).await
     }
 
     /// Begins to follow: a new file, never over one that is there.

@@ -320,6 +320,25 @@ fn a_write_comes_before_whatever_follows_from_it() {
 }
 
 #[test]
+fn an_answer_comes_after_what_it_is_about_is_shown() {
+    let made = made();
+    let mut host = Host::new(1, &made);
+    for command in [
+        made.put_root(),
+        made.append(&made.registrar),
+        made.append(&made.publisher),
+    ] {
+        let (effects, reply) = host.command(command);
+        assert_eq!(reply, Reply::Done);
+        let at = |is: fn(&Effect) -> bool| effects.iter().position(is).expect("there");
+        let shown = at(|effect| matches!(effect, Effect::Show(_)));
+        let kept = at(|effect| matches!(effect, Effect::Persist(_)));
+        let answered = at(|effect| matches!(effect, Effect::Reply(..)));
+        assert!(kept < shown && shown < answered, "{effects:?}");
+    }
+}
+
+#[test]
 fn an_append_that_does_not_continue_the_log_is_told_its_size() {
     let made = made();
     let mut host = Host::author(10, &made);

@@ -30,6 +30,7 @@ pub(crate) async fn follow(
     client: &mut Client,
 ) -> Result<Name> {
     let repos = Repos::of(&session.home);
+    let _one = repos.lock().await?;
     match repos.find(&RepoRef::Id(ticket.repo)) {
         Ok(known) => {
             meet(&known, ticket, &repos)?;
@@ -299,6 +300,7 @@ pub(super) async fn trust_all(
         return Err(trust::not_trusted(alias));
     }
     let repos = Repos::of(&session.home);
+    let _one = repos.lock().await?;
     let mut text = repos.find(&RepoRef::Alias(alias.clone()))?.text;
     let glob: Glob = names.parse().map_err(|e| could_not("write a rule", &e))?;
     for handle in publishers {

@@ -63,6 +63,23 @@ fn several_gets_at_once_in_one_home_all_succeed() {
     });
 }
 
+/// Each makes the key of the node, follows the repository and writes the rule of trust, if nobody has.
+#[test]
+fn several_gets_of_a_ticket_at_once_in_a_new_home_all_succeed() {
+    let author = author(true);
+    let ticket = author.ticket();
+    for _ in 0..4 {
+        let friend = Home::new(true);
+        let running: Vec<Child> = (0..4).map(|_| friend.spawn(&["get", &ticket])).collect();
+        for get in running {
+            succeeds(get);
+        }
+        friend.same_files("drop-0.1.0");
+        let rules = fs::read_to_string(friend.path().join("repos.d/ana.toml")).expect("followed");
+        assert_eq!(rules.matches("[[trust]]").count(), 1, "{rules}");
+    }
+}
+
 /// A command that is done before another one that uses its node waits for that one.
 #[test]
 fn a_get_that_ends_first_does_not_take_the_node_from_another() {
