@@ -342,12 +342,19 @@ impl Sim {
     }
 
     /// The process at a place ends, and starts again after so long.
-    pub fn crash(&mut self, at: Place, back_in_ms: u64) {
-        if self.hosts[at].is_up() {
-            self.hosts[at].crash(&mut self.dice);
-            self.crashed(at);
-            self.schedule(back_in_ms, Due::Start { at });
+    pub fn crash(&mut self, at: Place, back_in_ms: u64) -> Result<(), Broken> {
+        let host = &self.hosts[at];
+        if !host.is_up() {
+            return Ok(());
         }
+        if host.is_honest() && host.snapshot.read_only.is_none() {
+            // Between two inputs: everything that was decided is on the disk.
+            restart::a_restart_changes_nothing(host)?;
+        }
+        self.hosts[at].crash(&mut self.dice);
+        self.crashed(at);
+        self.schedule(back_in_ms, Due::Start { at });
+        Ok(())
     }
 
     /// Runs for so long.

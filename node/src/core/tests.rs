@@ -191,6 +191,7 @@ impl Host {
 }
 
 mod branches;
+mod walks;
 
 const SESSION: SessionId = SessionId(1);
 
