@@ -3,7 +3,6 @@
 //! Signing happens here, never in the node; the node is given what a peer would give it. The tip,
 //! durable before anything is sent, is what keeps a key from forking its own log after a crash.
 
-use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use skep_proto::log::tip::{Standing, TIP_BYTES_MAX, Tip};
 
 use crate::client::{Client, unexpected};
 use crate::error::{CliError, Exit, Hint, Result, quoted};
-use crate::home::{Home, read_if_there, replace};
+use crate::home::{Home, Lock, faults, lock, read_if_there, replace};
 use crate::ui::Ui;
 
 /// How long another command that signs with the same key is waited for: it signs at once, and
@@ -33,7 +32,7 @@ pub(crate) struct Author<'a> {
     signing: &'a SigningKey,
     tip: Tip,
     /// Of the tip: who read it before another process wrote it would sign a second history.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl<'a> Author<'a> {
@@ -76,6 +75,11 @@ impl<'a> Author<'a> {
         self.write_tip()?;
         self.send_pending(client).await?;
         Ok(self.tip.size())
+    }
+
+    /// How many entries the key has signed here.
+    pub(crate) fn size(&self) -> u64 {
+        self.tip.size()
     }
 
     /// Of a registrar's log: comes back once a peer is seen to hold what is here. There is one writer
@@ -179,7 +183,7 @@ impl<'a> Author<'a> {
         if let Some(dir) = path.parent() {
             self.home.create_dir(dir)?;
         }
-        replace(&path, &self.tip.to_bytes(), 0o600)
+        replace(&path, &self.tip.to_bytes(), 0o600, &faults::TIP)
     }
 
     fn tip_failed(&self, error: &skep_proto::log::tip::Error) -> CliError {
@@ -203,11 +207,15 @@ impl<'a> Author<'a> {
 }
 
 /// One command at a time signs with a key in a repository.
-async fn lock_tip(home: &Home, repo: &RepoId, key: &Key) -> Result<File> {
-    let name = format!("{repo}.{key}.lock");
-    let path = home.keys_dir().join("tips").join(name);
-    let does = format!("signs with {}", key.fingerprint());
-    home.lock(&path, LOCK_WAIT, &does).await
+async fn lock_tip(home: &Home, repo: &RepoId, key: &Key) -> Result<Lock> {
+    home.create_dir(&home.tips_dir())?;
+    let path = home.tips_dir().join(format!("{repo}.{key}.lock"));
+    let busy = || {
+        let message = format!("another command signs with {}", key.fingerprint());
+        let hint = Hint::new("wait until it is done, then type the same again");
+        CliError::new(Exit::Failed, message, hint)
+    };
+    lock(&path, LOCK_WAIT, busy).await
 }
 
 fn read_tip(home: &Home, repo: &RepoId, key: &Key) -> Result<Tip> {
@@ -224,7 +232,7 @@ fn read_tip(home: &Home, repo: &RepoId, key: &Key) -> Result<Tip> {
 
 /// How far a key has signed lies beside the key.
 fn tip_file(home: &Home, repo: &RepoId, key: &Key) -> PathBuf {
-    home.keys_dir().join("tips").join(format!("{repo}.{key}"))
+    home.tips_dir().join(format!("{repo}.{key}"))
 }
 
 fn checkpoint(hex: &Hex) -> Result<Checkpoint> {

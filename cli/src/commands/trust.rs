@@ -164,7 +164,7 @@ pub(crate) async fn believe(
     client: &mut Client,
 ) -> Result<()> {
     let repos = Repos::of(&session.home);
-    let _one = repos.lock().await?;
+    let _one = session.home.lock(session.ui).await?;
     // Another command may have changed it while this one asked.
     let followed = repos.find(&RepoRef::Id(followed.file.id))?;
     let says_it = |rule: &Rule| {

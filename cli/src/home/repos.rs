@@ -2,17 +2,12 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use skep_proto::name::{Name, RepoRef};
 use skep_proto::trust::file::RepoFile;
 
-use super::{Home, TEXT_FILE_BYTES_MAX, read_text, replace, write_new};
+use super::{Home, TEXT_FILE_BYTES_MAX, faults, read_text, replace, write_new};
 use crate::error::{CliError, Exit, Hint, Result, quoted};
-
-/// How long another command is waited for: to begin to follow takes as long as a peer that does not
-/// answer is waited for.
-const LOCK_WAIT: Duration = Duration::from_secs(20);
 
 /// The folder `repos.d` of a home.
 pub(crate) struct Repos<'a> {
@@ -66,17 +61,10 @@ impl<'a> Repos<'a> {
         })
     }
 
-    /// One command at a time begins to follow, or reads a file to change it.
-    pub(crate) async fn lock(&self) -> Result<fs::File> {
-        let path = self.home.root().join("repos.lock");
-        let does = "changes what this home follows or trusts";
-        self.home.lock(&path, LOCK_WAIT, does).await
-    }
-
     /// Begins to follow: a new file, never over one that is there.
     pub(crate) fn add(&self, alias: &Name, text: &str) -> Result<()> {
         self.home.create_dir(&self.home.repos_dir())?;
-        if write_new(&self.path(alias), text.as_bytes(), 0o600)? {
+        if write_new(&self.path(alias), text.as_bytes(), 0o600, &faults::REPO)? {
             return Ok(());
         }
         Err(CliError::new(
@@ -88,7 +76,7 @@ impl<'a> Repos<'a> {
 
     /// Changes the text of a file.
     pub(crate) fn edit(&self, alias: &Name, text: &str) -> Result<()> {
-        replace(&self.path(alias), text.as_bytes(), 0o600)
+        replace(&self.path(alias), text.as_bytes(), 0o600, &faults::REPO)
     }
 
     /// Stops to follow.
