@@ -12,12 +12,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
-use crate::control::{self, Answers, Socket};
+use crate::control::{self, Answers, Socket, Stopped};
 use crate::core::{Core, Input};
 use crate::driver::{Driver, Handle, Parts};
 use crate::snapshot::Snapshot;
 use crate::store::disk::Disk;
-use crate::store::{self, Store};
+use crate::store::{self, Event, Store};
 use crate::{gateway, keeper, net, repos, restore};
 
 /// Why a node could not be started.
@@ -84,6 +84,16 @@ pub struct Running {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     socket: Socket,
+    damage: Vec<String>,
+}
+
+/// What the store had when it was opened.
+struct Opened {
+    store: Arc<dyn Store>,
+    restored: Vec<crate::core::Restored>,
+    stopped: Stopped,
+    /// In words.
+    damage: Vec<String>,
 }
 
 /// Starts a node. When this returns it is ready: the store is open, repositories are loaded, and
@@ -91,7 +101,13 @@ pub struct Running {
 pub async fn start(config: Config) -> Result<Running, Error> {
     let me = NodeId::from_key(config.key.key());
     let followed = repos::read_all(&config.repos)?;
-    let (store, restored) = open_store(&config).await?;
+    let Opened {
+        store,
+        restored,
+        stopped: without,
+        damage,
+    } = open_store(&config).await?;
+    let followed = control::without(&without, followed);
     let (shown, snapshot) = watch::channel(Arc::new(Snapshot::empty(me)));
     let source = Arc::new(Serving {
         store: Arc::clone(&store),
@@ -151,6 +167,7 @@ pub async fn start(config: Config) -> Result<Running, Error> {
         config,
         node: handle.clone(),
         store,
+        stopped: without,
         net: net.clone(),
         gateway,
         in_flight,
@@ -167,12 +184,11 @@ pub async fn start(config: Config) -> Result<Running, Error> {
         stop,
         tasks,
         socket,
+        damage,
     })
 }
 
-async fn open_store(
-    config: &Config,
-) -> Result<(Arc<dyn Store>, Vec<crate::core::Restored>), Error> {
+async fn open_store(config: &Config) -> Result<Opened, Error> {
     let (path, faults) = (config.store.clone(), config.faults.clone());
     let opened = tokio::task::spawn_blocking(move || {
         let failed = |source| Error::Store {
@@ -181,7 +197,13 @@ async fn open_store(
         };
         let store = Disk::open(&path, faults).map_err(failed)?;
         let restored = restore::restore(&store).map_err(failed)?;
-        Ok((Arc::new(store) as Arc<dyn Store>, restored))
+        let damage = store.events().into_iter().filter(Event::is_damage);
+        Ok(Opened {
+            restored,
+            stopped: store.stopped(),
+            damage: damage.map(|event| event.to_string()).collect(),
+            store: Arc::new(store),
+        })
     });
     match opened.await {
         Ok(opened) => opened,
@@ -197,6 +219,11 @@ impl Running {
     /// Where peers can reach it, as multiaddresses.
     pub fn addresses(&self) -> Vec<String> {
         self.net.addresses()
+    }
+
+    /// What was found damaged on the disk when the store was opened, in words.
+    pub fn damage(&self) -> &[String] {
+        &self.damage
     }
 
     /// Where the HTTP side listens.

@@ -89,6 +89,11 @@ pub enum Request {
     OpenBlob {
         hash: Blake3,
     },
+    /// Reads a blob again, which turned out not to be what its name says. One that is spoiled is set
+    /// aside, and can be fetched again.
+    RecheckBlob {
+        hash: Blake3,
+    },
     /// Trusted mode admitted it.
     Admit {
         repo: RepoId,

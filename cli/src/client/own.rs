@@ -152,6 +152,22 @@ pub(crate) fn start_failed(error: &run::Error) -> CliError {
             source: store::Error::Newer { .. },
             ..
         } => Hint::new("use the skep that made it, or a newer one"),
+        run::Error::Store {
+            path,
+            source: store::Error::Format { path: format },
+        } => Hint::new(format!(
+            "mv {} {}: it is made again",
+            quoted(format),
+            quoted(&path.join("damaged").join("format"))
+        )),
+        run::Error::Store {
+            path,
+            source: store::Error::NotAStore { .. },
+        } => Hint::new(format!(
+            "move it away: mv {} {}",
+            quoted(path),
+            quoted(&path.with_extension("old"))
+        )),
         run::Error::Store { path, .. } => {
             Hint::new(format!("ls -ld {}; df -h {}", quoted(path), quoted(path)))
         }

@@ -4,6 +4,7 @@ mod doctor;
 mod files;
 mod log;
 mod release;
+mod stopped;
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -14,6 +15,7 @@ use skep_proto::control::{Peer, Progress, Refusal, Refused, Request, Response, S
 use skep_proto::id::RepoId;
 use skep_proto::name::RepoRef;
 use skep_proto::trust::Asked;
+pub(crate) use stopped::{Stopped, without};
 use tokio::sync::watch;
 
 use super::{Connection, Error};
@@ -30,6 +32,7 @@ pub(crate) struct Answers {
     pub(crate) config: Config,
     pub(crate) node: Handle,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) stopped: Stopped,
     pub(crate) net: net::Net,
     pub(crate) gateway: Option<SocketAddr>,
     pub(crate) in_flight: InFlight,
@@ -94,6 +97,7 @@ impl Answers {
         file: Option<OwnedFd>,
         connection: &mut Connection,
     ) -> Answered {
+        self.refuse_stopped(&request)?;
         match request {
             Request::Status => Ok(self.status()),
             Request::Peers => Ok(self.peers()),
@@ -160,6 +164,7 @@ impl Answers {
                 addresses: self.addresses(),
             }),
             Request::Doctor => Ok(self.doctor()),
+            Request::RecheckBlob { hash } => self.recheck_blob(&hash),
             Request::Stop | Request::OpenBlob { .. } => Err(failed("this is asked for on its own")),
         }
     }
@@ -173,7 +178,11 @@ impl Answers {
             up_s: self.started.elapsed().as_secs(),
             peers: snapshot.peers.len(),
             addresses: self.addresses(),
-            repos: snapshot.repos().map(|repo| repo.line()).collect(),
+            repos: snapshot
+                .repos()
+                .map(|repo| repo.line())
+                .chain(self.stopped_lines())
+                .collect(),
             gateway: self.gateway.map(|address| format!("http://{address}")),
             read_only: snapshot.read_only.clone(),
         })
@@ -203,6 +212,7 @@ impl Answers {
     fn reload(&self) -> Answered {
         let read = repos::read_all(&self.config.repos);
         let read = read.map_err(|e| failed(crate::in_words(&e)))?;
+        let read = without(&self.stopped, read);
         repos::configure_blocking(&self.node, &self.config, read);
         // What was told is done once the next question is answered.
         self.ask(Input::Probed)?;

@@ -5,6 +5,7 @@
 
 mod altered;
 mod crash;
+mod damage;
 mod forge;
 mod full_disk;
 mod home;

@@ -3,12 +3,15 @@
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use skep_proto::control::{self, Request, Response};
+use skep_proto::name::RepoRef;
 
 use super::Check;
+use crate::author::{self, Behind};
 use crate::client::{Client, unexpected};
 use crate::commands::Session;
 use crate::error::quoted;
 use crate::home::config::Config;
+use crate::home::repos::Repos;
 use crate::process::{self, Transport};
 use crate::report::Mark;
 use crate::report::text::size;
@@ -45,6 +48,9 @@ pub(super) async fn node(session: &Session<'_>) -> Vec<Check> {
     let mut progress = session
         .ui
         .progress("reading files of the store again", None);
+    author::salvage(&session.home, &mut client).await;
+    let behind = author::all_behind(&session.home, &mut client).await;
+    found.extend(behind.iter().map(|behind| lost_entries(behind, session)));
     let asked = progress.during(client.ask(Request::Doctor)).await;
     drop(progress);
     client.close().await;
@@ -54,6 +60,25 @@ pub(super) async fn node(session: &Session<'_>) -> Vec<Check> {
         Err(error) => found.push(Check::failed(Mark::Fail, "node", &error)),
     }
     found
+}
+
+/// A log of a key of this home, of which the node has had more than it has now.
+fn lost_entries(behind: &Behind, session: &Session<'_>) -> Check {
+    let followed = Repos::of(&session.home).find(&RepoRef::Id(behind.repo));
+    let called = followed.map_or_else(
+        |_| behind.repo.to_string(),
+        |followed| followed.alias.to_string(),
+    );
+    let found = format!(
+        "{called}: {} of the {} entries that {} has signed are here",
+        behind.held,
+        behind.acknowledged,
+        behind.key.fingerprint()
+    );
+    Check::new(Mark::Fail, "log", found).with_hint(
+        "beside a node that follows the repository: skep node run; or put the store back from a \
+         backup",
+    )
 }
 
 /// Whether the places where a node would listen are free. That they are not is a warning: whoever
@@ -136,6 +161,7 @@ fn store(doctor: &control::Doctor, session: &Session<'_>) -> Vec<Check> {
         mark: if check.ok { Mark::Ok } else { Mark::Fail },
         name: match check.what.as_str() {
             "store" => "store",
+            "damaged" => "damaged",
             _ => "repository",
         },
         found: check.text.clone(),

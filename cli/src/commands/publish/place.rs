@@ -8,7 +8,7 @@ use skep_proto::name::{Name, RepoRef};
 
 use super::package::Package;
 use crate::args::publish::Publish;
-use crate::author::Author;
+use crate::author::{Author, bring_back_all};
 use crate::client::Client;
 use crate::commands::Session;
 use crate::commands::parse::parse_repo;
@@ -59,10 +59,8 @@ pub(super) async fn place(
     let followed = Repos::of(&session.home).list()?;
     let mut mine = Vec::new();
     for followed in &followed {
-        let repo = repo(&followed.alias.to_string(), client).await?;
-        if let Some(handle) = my_handle(&repo, session)? {
-            mine.push((followed.alias.clone(), handle));
-        }
+        let (_, handle) = repo_and_mine(&followed.alias, session, client).await?;
+        mine.extend(handle.map(|handle| (followed.alias.clone(), handle)));
     }
     let name = &package.source.package.name;
     let owning = mine.iter().find(|(_, handle)| handle.names.contains(name));
@@ -121,8 +119,8 @@ pub(super) async fn place_in(
     client: &mut Client,
 ) -> Result<Place> {
     let followed = Repos::of(&session.home).find(reference)?;
-    let repo = repo(&followed.alias.to_string(), client).await?;
-    let Some(handle) = my_handle(&repo, session)? else {
+    let (repo, handle) = repo_and_mine(&followed.alias, session, client).await?;
+    let Some(handle) = handle else {
         return Err(CliError::new(
             Exit::Forbidden,
             format!("none of your keys publishes in `{}`", followed.alias),
@@ -154,6 +152,23 @@ pub(super) async fn place_in(
         handle,
         registrar: repo.registrar,
     })
+}
+
+/// A repository, and the handle in it that lists one of the keys here. That none does is believed
+/// only of a node that has all that these keys have signed: a registrar's log may be what it lost.
+async fn repo_and_mine(
+    alias: &Name,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<(control::Repo, Option<control::Handle>)> {
+    let found = repo(alias.as_str(), client).await?;
+    let handle = my_handle(&found, session)?;
+    if handle.is_some() || !bring_back_all(&session.home, &found.line.id, client).await? {
+        return Ok((found, handle));
+    }
+    let found = repo(alias.as_str(), client).await?;
+    let handle = my_handle(&found, session)?;
+    Ok((found, handle))
 }
 
 /// The handle of a repository that lists one of the keys here.
