@@ -173,6 +173,17 @@ where
     Ok((cli.without_empty(), matches))
 }
 
+/// Whether a line that could not be read asks for JSON all the same.
+pub(crate) fn wants_json(line: impl Iterator<Item = std::ffi::OsString>) -> bool {
+    let mut flags = line.take_while(|word| word != "--");
+    if flags.any(|word| word == "--json") {
+        return true;
+    }
+    // The twin alone, as the whole line would have it.
+    let twin = command().try_get_matches_from(["skep"]);
+    twin.is_ok_and(|matches| matches.get_flag("json"))
+}
+
 /// A path that may be empty: clap's own parser refuses a variable that is set but empty.
 fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)

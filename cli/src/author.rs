@@ -3,10 +3,8 @@
 //! Signing happens here, never in the node; the node is given what a peer would give it. The tip,
 //! durable before anything is sent, is what keeps a key from forking its own log after a crash.
 
-use std::fs::{File, TryLockError};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use skep_proto::control::{Hex, Log, Request, Response};
 use skep_proto::id::RepoId;
@@ -17,13 +15,12 @@ use skep_proto::log::tip::{Standing, TIP_BYTES_MAX, Tip};
 
 use crate::client::{Client, unexpected};
 use crate::error::{CliError, Exit, Hint, Result, quoted};
-use crate::home::{Home, read_if_there, replace};
+use crate::home::{Home, Lock, faults, lock, read_if_there, replace};
 use crate::ui::Ui;
 
 /// How long another command that signs with the same key is waited for: it signs at once, and
 /// gives its node a few kilobytes.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
-const LOCK_RETRY: Duration = Duration::from_millis(50);
 
 /// How long a peer is waited for that confirms the registrar's log, in seconds.
 const CONFIRM_S: u64 = 5;
@@ -35,7 +32,7 @@ pub(crate) struct Author<'a> {
     signing: &'a SigningKey,
     tip: Tip,
     /// Of the tip: who read it before another process wrote it would sign a second history.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl<'a> Author<'a> {
@@ -79,6 +76,11 @@ impl<'a> Author<'a> {
         self.write_tip()?;
         self.send_pending(client).await?;
         Ok(self.tip.size())
+    }
+
+    /// How many entries the key has signed here.
+    pub(crate) fn size(&self) -> u64 {
+        self.tip.size()
     }
 
     /// Of a registrar's log: comes back once a peer is seen to hold what is here. There is one writer
@@ -172,7 +174,7 @@ impl<'a> Author<'a> {
         if let Some(dir) = path.parent() {
             self.home.create_dir(dir)?;
         }
-        replace(&path, &self.tip.to_bytes(), 0o600)
+        replace(&path, &self.tip.to_bytes(), 0o600, &faults::TIP)
     }
 
     fn tip_failed(&self, error: &skep_proto::log::tip::Error) -> CliError {
@@ -400,35 +402,16 @@ pub(crate) fn set_aside(home: &Home, repo: &RepoId, key: &Key) -> Option<PathBuf
     kept.exists().then_some(kept)
 }
 
-/// One command at a time signs with a key in a repository. The lock goes with the process, however
-/// that ends.
-async fn lock_tip(home: &Home, repo: &RepoId, key: &Key) -> Result<File> {
-    let path = home
-        .keys_dir()
-        .join("tips")
-        .join(format!("{repo}.{key}.lock"));
-    if let Some(dir) = path.parent() {
-        home.create_dir(dir)?;
-    }
-    let failed = |e| CliError::io("lock", &path, &e);
-    let mut options = File::options();
-    options.write(true).create(true).truncate(false).mode(0o600);
-    let file = options.open(&path).map_err(failed)?;
-    let deadline = Instant::now() + LOCK_WAIT;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                tokio::time::sleep(LOCK_RETRY).await;
-            }
-            Err(TryLockError::WouldBlock) => {
-                let message = format!("another command signs with {}", key.fingerprint());
-                let hint = Hint::new("wait until it is done, then type the same again");
-                return Err(CliError::new(Exit::Failed, message, hint));
-            }
-        }
-    }
+/// One command at a time signs with a key in a repository.
+async fn lock_tip(home: &Home, repo: &RepoId, key: &Key) -> Result<Lock> {
+    home.create_dir(&home.tips_dir())?;
+    let path = home.tips_dir().join(format!("{repo}.{key}.lock"));
+    let busy = || {
+        let message = format!("another command signs with {}", key.fingerprint());
+        let hint = Hint::new("wait until it is done, then type the same again");
+        CliError::new(Exit::Failed, message, hint)
+    };
+    lock(&path, LOCK_WAIT, busy).await
 }
 
 fn read_tip(home: &Home, repo: &RepoId, key: &Key) -> Result<Tip> {
@@ -445,7 +428,7 @@ fn read_tip(home: &Home, repo: &RepoId, key: &Key) -> Result<Tip> {
 
 /// How far a key has signed lies beside the key.
 fn tip_file(home: &Home, repo: &RepoId, key: &Key) -> PathBuf {
-    home.keys_dir().join("tips").join(format!("{repo}.{key}"))
+    home.tips_dir().join(format!("{repo}.{key}"))
 }
 
 fn checkpoint(hex: &Hex) -> Result<Checkpoint> {

@@ -28,6 +28,7 @@ use crate::home::config;
 
 use own::{Scratch, alone, holder, node_config_with, own_config, start_in};
 pub(crate) use own::{node_config, start, start_failed};
+pub(crate) use skep_node::store::Faults;
 
 /// Where a service's node answers.
 const SERVICE_SOCKET: &str = "/run/skep/skep.sock";
@@ -380,6 +381,11 @@ impl Around {
 /// `/…/p2p/PEER`, as the file of a repository names a node.
 pub(crate) fn peer_text(node: &skep_proto::id::NodeId, address: &str) -> String {
     net::peer_text(node, address)
+}
+
+/// Whether a text says how to reach a node, and not which one.
+pub(crate) fn is_address(text: &str) -> bool {
+    net::is_address(text)
 }
 
 /// Reads what [`peer_text`] wrote.

@@ -26,7 +26,7 @@ use skep_proto::name::Name;
 use crate::args::{Cli, Global, Verb};
 use crate::environment::Environment;
 use crate::error::Result;
-use crate::home::Home;
+use crate::home::{Home, faults};
 use crate::passphrase::Passphrase;
 use crate::ui::Ui;
 
@@ -79,6 +79,9 @@ pub(crate) async fn run(cli: &Cli, matches: &ArgMatches, env: &Environment, ui: 
         home: Home::locate(cli.global.home.as_deref(), env)?,
         passphrase: Passphrase::new(cli.global.passphrase_file.clone(), env),
     };
+    // One that is not ours is for the store, or refused by it.
+    session.env.fault_point.as_deref().map(faults::arm);
+    session.home.clean_up();
     match verb {
         Verb::New(args) => ui.print(&new::run(args, &session)?),
         Verb::Publish(args) => ui.print(&publish::run(args, &session).await?),

@@ -157,6 +157,10 @@ impl CliError {
                 let parent = parent.unwrap_or(std::path::Path::new("."));
                 Hint::new(format!("is the path right? ls {}", quoted(parent)))
             }
+            std::io::ErrorKind::NotADirectory | std::io::ErrorKind::AlreadyExists => {
+                let hint = "something else stands where a folder is needed; name another place";
+                Hint::new(format!("{hint}: ls -ld {}", quoted(path)))
+            }
             _ => Hint::none("the cause names everything we know"),
         };
         let exit = match error.kind() {

@@ -5,6 +5,7 @@
 //! repos.d/       one file per repository
 //! keys/          private keys, 0600              [`keys`]
 //! store/         blobs, logs and their index     only the process that holds its lock opens it
+//! lock           held by the command that creates or begins to follow a repository
 //! skep.sock      where a running node answers
 //! ```
 //!
@@ -12,6 +13,8 @@
 //! machine have two homes.
 
 pub(crate) mod config;
+pub(crate) mod faults;
+mod files;
 pub(crate) mod keys;
 pub(crate) mod repos;
 
@@ -19,20 +22,29 @@ pub(crate) mod repos;
 mod tests;
 
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use skep_proto::hash::Blake3;
 
 use crate::environment::Environment;
 use crate::error::{CliError, Exit, Hint, Result, quoted};
+use crate::ui::Ui;
+
+pub(crate) use files::{
+    Lock, clean_up_after, hold, lock, read_bytes, read_if_there, read_text, replace, unfinished,
+    write_new,
+};
 
 /// Longest path of a unix socket in bytes: `sockaddr_un.sun_path` has 108, one of them for the end.
 pub(crate) const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// Longest text file we read from a home, in bytes. People write these files.
 pub(crate) const TEXT_FILE_BYTES_MAX: u64 = 1 << 20;
+/// How long another command that creates or begins to follow a repository is waited for: several
+/// that meet nobody wait one after the other.
+const LOCK_WAIT: Duration = Duration::from_secs(60);
 
 /// A home, which need not exist yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +86,33 @@ impl Home {
 
     pub(crate) fn store_dir(&self) -> PathBuf {
         self.root.join("store")
+    }
+
+    /// How far each key has signed.
+    pub(crate) fn tips_dir(&self) -> PathBuf {
+        self.keys_dir().join("tips")
+    }
+
+    /// One command at a time makes keys and a repository, begins to follow one, or reads the file of
+    /// one to change it: another would find half of it.
+    pub(crate) async fn lock(&self, ui: &Ui) -> Result<Lock> {
+        private_dir(&self.root)?;
+        let busy = || {
+            let message = "another command changes what this home creates, follows or trusts";
+            let hint = Hint::new("wait until it is done, then type the same again");
+            CliError::new(Exit::Failed, message, hint)
+        };
+        let mut waiting = ui.progress("waiting for another command in this home", None);
+        let path = self.root.join("lock");
+        waiting.during(lock(&path, LOCK_WAIT, busy)).await
+    }
+
+    /// Removes what commands that were killed had not finished to write: copies of private keys
+    /// among it.
+    pub(crate) fn clean_up(&self) {
+        for dir in [self.keys_dir(), self.tips_dir(), self.repos_dir()] {
+            clean_up_after(&dir, |_| true);
+        }
     }
 
     /// Where a node of this home answers. A home whose path is too long for a socket has it under
@@ -165,106 +204,4 @@ pub(crate) fn refuse_open(what: &str, path: &Path, mode: u32, bits: u32) -> Resu
         ),
         Hint::new(format!("chmod {fixed:o} {}", quoted(path))),
     ))
-}
-
-/// Reads a file that people write, of at most `max` bytes.
-pub(crate) fn read_text(path: &Path, max: u64) -> Result<String> {
-    String::from_utf8(read_bytes(path, max)?)
-        .map_err(|e| other_file(path, "is not text".to_owned()).because(&e.utf8_error()))
-}
-
-/// Reads a file of at most `max` bytes; none if there is no such file.
-pub(crate) fn read_if_there(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
-    match read_bytes(path, max) {
-        Err(e) if e.exit == Exit::NotFound => Ok(None),
-        read => read.map(Some),
-    }
-}
-
-/// Reads a file of at most `max` bytes.
-pub(crate) fn read_bytes(path: &Path, max: u64) -> Result<Vec<u8>> {
-    use std::io::Read as _;
-    let failed = |e| CliError::io("read", path, &e);
-    let file = fs::File::open(path).map_err(failed)?;
-    let mut bytes = Vec::new();
-    file.take(max + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > max {
-        return Err(other_file(path, format!("is longer than {max} bytes")));
-    }
-    Ok(bytes)
-}
-
-fn other_file(path: &Path, why: String) -> CliError {
-    CliError::usage(
-        format!("`{}` {why}", path.display()),
-        Hint::none("it is not the kind of file that was asked for"),
-    )
-}
-
-/// Writes a file in the place of one that may be there; it is the old one or the new one, whole,
-/// at every moment, and on the disk when this returns.
-pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    let failed = |e| CliError::io("write", path, &e);
-    let temporary = Temporary::write(path, bytes, mode).map_err(failed)?;
-    fs::rename(&temporary.path, path).map_err(failed)?;
-    sync_folder_of(path).map_err(failed)
-}
-
-/// Writes a new file that appears whole or not at all, on the disk when this returns.
-///
-/// Gives `false`, and changes nothing, if there is a file of that name.
-pub(crate) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<bool> {
-    let failed = |e| CliError::io("write", path, &e);
-    let temporary = Temporary::write(path, bytes, mode).map_err(failed)?;
-    // A link, and not a rename: it never replaces a file that is there.
-    match fs::hard_link(&temporary.path, path) {
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Ok(false),
-        linked => linked.map_err(failed)?,
-    }
-    drop(temporary);
-    sync_folder_of(path).map_err(failed)?;
-    Ok(true)
-}
-
-/// What a file will hold, on the disk beside it under another name; gone when this is dropped.
-struct Temporary {
-    path: PathBuf,
-}
-
-impl Temporary {
-    fn write(beside: &Path, bytes: &[u8], mode: u32) -> std::io::Result<Self> {
-        let name = beside.file_name().unwrap_or_default().to_string_lossy();
-        let name = format!(".{name}.{}.new", std::process::id());
-        let temporary = Self {
-            path: folder_of(beside).join(name),
-        };
-        // One that was left by a process of our number may have another mode.
-        drop(fs::remove_file(&temporary.path));
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&temporary.path)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        Ok(temporary)
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // It was renamed, or cannot be removed: the next process of our number does.
-        drop(fs::remove_file(&self.path));
-    }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
-fn sync_folder_of(path: &Path) -> std::io::Result<()> {
-    fs::File::open(folder_of(path))?.sync_all()
 }

@@ -99,6 +99,15 @@ async fn watch(mut ctrl_c: Signal, tell: oneshot::Sender<()>, ui: Arc<Ui>) {
 /// What clap has to say: a page that was asked for, or how the line is wrong.
 fn page_or_usage(error: &clap::Error) -> ExitCode {
     let ui = Ui::new(Manners::of_streams());
+    let wants_json = args::wants_json(std::env::args_os());
+    if error.use_stderr() && wants_json {
+        let manners = Manners {
+            json: true,
+            ..Manners::of_streams()
+        };
+        Ui::new(manners).error(&usage_error(&error.render().to_string()));
+        return Exit::Usage.into();
+    }
     let text = error.render().ansi().to_string();
     if !error.use_stderr() {
         return match ui.page(&text) {
@@ -108,6 +117,22 @@ fn page_or_usage(error: &clap::Error) -> ExitCode {
     }
     ui.usage(&text);
     Exit::Usage.into()
+}
+
+/// Clap's text as an error of ours: what is wrong, its tips, and how it would be right.
+fn usage_error(text: &str) -> CliError {
+    let mut parts = text.split("\n\n").map(str::trim);
+    let wrong = parts.next().unwrap_or_default();
+    let wrong = wrong.strip_prefix("error: ").unwrap_or(wrong);
+    let (usages, tips): (Vec<&str>, Vec<&str>) = parts
+        .filter(|part| !part.is_empty() && !part.starts_with("For more information"))
+        .partition(|part| part.starts_with("Usage:"));
+    let hint = usages.first().copied().unwrap_or("skep --help");
+    let error = CliError::usage(wrong, Hint::new(hint));
+    tips.iter().fold(error, |error, tip| {
+        let (label, text) = tip.split_once(": ").unwrap_or(("note", tip));
+        error.detail(label, text)
+    })
 }
 
 fn manners(cli: &Cli) -> Manners {

@@ -43,6 +43,8 @@ pub(crate) struct Ui {
     interruptible: Mutex<Option<(String, Hint)>>,
     /// The command that is suggested at the end.
     next: Mutex<Option<String>>,
+    /// Warnings that need no repeating.
+    warned: Mutex<Vec<String>>,
 }
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -71,6 +73,7 @@ impl Ui {
             manners,
             interruptible: Mutex::new(None),
             next: Mutex::new(None),
+            warned: Mutex::new(Vec::new()),
         }
     }
 
@@ -116,6 +119,16 @@ impl Ui {
         if self.manners.verbosity >= 0 {
             let message = lines(message);
             self.talk(&format!("{WARNING}warning:{WARNING:#} {message}"));
+        }
+    }
+
+    /// [`Ui::warn`] of what a command may come upon more than once.
+    pub(crate) fn warn_once(&self, message: &str) {
+        if let Ok(mut warned) = self.warned.lock()
+            && !warned.iter().any(|said| said == message)
+        {
+            warned.push(message.to_owned());
+            self.warn(message);
         }
     }
 

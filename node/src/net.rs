@@ -55,6 +55,11 @@ pub fn parse_peer(text: &str) -> Option<(NodeId, String)> {
     address::parse_peer(text)
 }
 
+/// Whether a text says how to reach a node, and not which one: `/ip4/192.0.2.7/tcp/7701`.
+pub fn is_address(text: &str) -> bool {
+    address::is_address(text)
+}
+
 /// What [`parse_peer`] reads.
 pub fn peer_text(node: &NodeId, address: &str) -> String {
     address::peer_text(node, address)

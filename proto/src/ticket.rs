@@ -46,7 +46,7 @@ pub enum Error {
     Checksum,
     #[error("this ticket has format {0}; this skep reads format 1")]
     Version(u64),
-    #[error("this ticket is malformed: {0}")]
+    #[error("this ticket is malformed")]
     Malformed(#[from] bytes::Error),
     #[error("a ticket of {0} characters, where at most 600 are allowed")]
     TooLong(usize),
@@ -84,6 +84,10 @@ impl Ticket {
         }
         let repo = RepoId::from_hash(Sha256::from_bytes(r.bytes_of()?));
         let root = (r.uint()?, Sha256::from_bytes(r.bytes_of()?));
+        if root.0 == 1 && RepoId::from_hash(root.1) != repo {
+            let why = "its first root document is not the one that its repository is named after";
+            return Err(bytes::Error::Invalid(why).into());
+        }
         let mut addresses_left = TICKET_ADDRESSES_MAX;
         let nodes = r.items("nodes in a ticket", TICKET_ADDRESSES_MAX, |r| {
             r.array(2)?;

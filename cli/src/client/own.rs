@@ -14,8 +14,8 @@ use crate::commands::Session;
 use crate::environment::Environment;
 use crate::error::{CliError, Exit, Hint, Result, quoted};
 use crate::home::Home;
-use crate::home::config;
 use crate::home::keys::Keys;
+use crate::home::{config, faults};
 
 /// Starts a node in this process.
 pub(crate) async fn start(
@@ -110,11 +110,9 @@ pub(super) fn node_config_with(
         })?;
         peers.push((node, vec![address]));
     }
-    let faults = env
-        .fault_point
-        .as_deref()
-        .map(str::parse::<Faults>)
-        .transpose();
+    let of_store = env.fault_point.as_deref();
+    let of_store = of_store.filter(|point| !faults::arm(point));
+    let faults = of_store.map(str::parse::<Faults>).transpose();
     let faults = faults.map_err(|e| {
         let hint = Hint::new("unset `SKEP_FAULT_POINT`, which is for tests");
         CliError::usage("`SKEP_FAULT_POINT` is wrong", hint).because(&e)

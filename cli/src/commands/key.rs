@@ -50,7 +50,7 @@ fn new(name: Option<&str>, session: &Session<'_>) -> Result<Report> {
 
 fn list(session: &Session<'_>) -> Result<Report> {
     let mut table = Table::new(&["name", "protected", "fingerprint", "file"]);
-    for stored in Keys::of(&session.home).list()? {
+    for stored in Keys::of(&session.home).usable(session.ui)? {
         table.push([
             stored.name.as_str().into(),
             stored.file.is_encrypted().into(),
@@ -89,7 +89,7 @@ fn import(file: &Path, name: Option<&str>, session: &Session<'_>) -> Result<Repo
         session.ui,
         &session.passphrase,
     )?;
-    let stored = keys.import(name.as_str(), &text, &opened)?;
+    let stored = keys.import(name.as_str(), &text, &opened, session.ui)?;
     warn_unprotected(&stored, session);
     Ok(facts(Report::answer("key.import"), &stored))
 }
@@ -137,8 +137,7 @@ fn named_after(file: &Path) -> Result<Name> {
 
 /// Said before a passphrase is asked for.
 fn refuse_taken(keys: &Keys<'_>, name: &Name) -> Result<()> {
-    let taken = keys.list()?.iter().any(|k| k.name == name.as_str());
-    if !taken {
+    if !keys.is_taken(name.as_str())? {
         return Ok(());
     }
     Err(CliError::new(

@@ -136,7 +136,7 @@ async fn own_packages(
     session: &Session<'_>,
     client: &mut Client,
 ) -> Result<Vec<(String, skep_proto::name::Name)>> {
-    let mine = crate::home::keys::Keys::of(&session.home).list()?;
+    let mine = crate::home::keys::Keys::of(&session.home).usable(session.ui)?;
     let mut own = Vec::new();
     for followed in crate::home::repos::Repos::of(&session.home).list()? {
         let repo = super::repo::repo(followed.alias.as_str(), client).await?;

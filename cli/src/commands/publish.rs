@@ -71,6 +71,10 @@ async fn publish(
         .fact("signed_by", place.key.file.key().fingerprint());
     if already(&place, &manifest.name, &manifest.version, hash, client).await? {
         session.ui.say(&format!("already published: {called}"));
+        if !args.dry_run {
+            // The command that published it may have been ended before it could.
+            remember_repository(package, &place.repo, session.ui);
+        }
         return Ok(report);
     }
     if args.dry_run {
@@ -99,7 +103,7 @@ async fn publish(
     if !already(&place, &manifest.name, &manifest.version, hash, client).await? {
         author.say(vec![said], client).await?;
     }
-    remember_repository(package, &place.repo)?;
+    remember_repository(package, &place.repo, session.ui);
     let published = (&manifest.name, &manifest.version);
     next_step(&place, published, session, client).await?;
     Ok(report)

@@ -18,7 +18,7 @@ use crate::home::repos::Repos;
 use crate::report::text::size;
 use crate::report::{Report, Table, Value};
 
-pub(crate) use create::create;
+pub(crate) use create::{create, followed_already};
 pub(crate) use follow::{follow, known_or_online};
 pub(crate) use ticket::{parse_ticket, ticket};
 
@@ -52,6 +52,7 @@ async fn act(args: &Repo, session: &Session<'_>, client: &mut Client) -> Result<
         Some(Action::Create { alias }) => {
             let alias = new_alias(alias)?;
             let made = create(&alias, session, client).await?;
+            let made = made.ok_or_else(|| followed_already(&alias))?;
             Ok(Report::answer("repo.create")
                 .fact("alias", alias.as_str())
                 .fact("id", made.id.to_string())
@@ -71,7 +72,13 @@ async fn act(args: &Repo, session: &Session<'_>, client: &mut Client) -> Result<
             }
             let alias = follow(&ticket, alias.as_ref(), session, client).await?;
             if *trust {
-                follow::trust_all(&alias, &ticket, session, client).await?;
+                let trusted = follow::trust_all(&alias, &ticket, session, client).await;
+                if trusted.is_err() {
+                    session.ui.say(&format!(
+                        "`{alias}` is followed all the same; to undo that: skep repo remove {alias}"
+                    ));
+                }
+                trusted?;
             }
             if client.is_own() {
                 session.ui.next("skep node run");

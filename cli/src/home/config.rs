@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::{Home, TEXT_FILE_BYTES_MAX, read_text};
+use crate::client::is_address;
 use crate::environment::Environment;
 use crate::error::{CliError, Hint, Result, quoted};
 
@@ -247,6 +248,11 @@ fn check(file: &File) -> std::result::Result<(), std::io::Error> {
         if let Err(e) = skep_proto::text::check_line(peer, ADDRESS_BYTES_MAX) {
             return refuse(format!("an address in `peers` or `addresses` has {e}"));
         }
+    }
+    if let Some(other) = addresses.iter().find(|address| !is_address(address)) {
+        return refuse(format!(
+            "`{other}` in `addresses` is not an address such as `/dns4/example.org/tcp/7701`"
+        ));
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use skep_proto::key::file::{self, FILE_BYTES_MAX, KeyFile, Opened};
 use skep_proto::key::{Key, SigningKey};
 use skep_proto::name::Name;
 
-use super::{Home, read_text, refuse_open, write_new};
+use super::{Home, faults, read_text, refuse_open, write_new};
 use crate::error::{CliError, Exit, Hint, Result, quoted};
 use crate::passphrase::Passphrase;
 use crate::ui::Ui;
@@ -35,6 +35,9 @@ pub(crate) struct Stored {
     pub(crate) file: KeyFile,
 }
 
+/// The name of a file that should be a key, and why it cannot be read.
+type Broken = (String, CliError);
+
 impl<'a> Keys<'a> {
     pub(crate) fn of(home: &'a Home) -> Self {
         Self { home }
@@ -47,10 +50,44 @@ impl<'a> Keys<'a> {
         names.iter().map(|name| self.read(name)).collect()
     }
 
+    /// Every key that can be read; a file that cannot is named in a warning. What needs that very
+    /// key fails where it asks for it.
+    pub(crate) fn usable(&self, ui: &Ui) -> Result<Vec<Stored>> {
+        let (usable, broken) = self.sorted()?;
+        for (_, error) in broken {
+            let cause = error.causes.first().map(|cause| format!(": {cause}"));
+            let message = format!("{}{}", error.message, cause.unwrap_or_default());
+            let hint = error.hint.text().unwrap_or_default();
+            ui.warn_once(&format!("{message}; passed over ({hint})"));
+        }
+        Ok(usable)
+    }
+
+    /// The keys that can be read, and the names of the others with why they cannot.
+    fn sorted(&self) -> Result<(Vec<Stored>, Vec<Broken>)> {
+        let mut names = self.names()?;
+        names.sort();
+        if !names.is_empty() {
+            self.refuse_open_folder()?;
+        }
+        let (mut usable, mut broken) = (Vec::new(), Vec::new());
+        for name in names {
+            match self.read(&name) {
+                Ok(stored) => usable.push(stored),
+                Err(error) => broken.push((name, error)),
+            }
+        }
+        Ok((usable, broken))
+    }
+
+    /// Whether a key has this name, if it can be read or not.
+    pub(crate) fn is_taken(&self, name: &str) -> Result<bool> {
+        Ok(self.names()?.iter().any(|n| n == name))
+    }
+
     /// The key `name`.
     pub(crate) fn find(&self, name: &str) -> Result<Stored> {
-        let names = self.names()?;
-        if names.iter().any(|n| n == name) {
+        if self.is_taken(name)? {
             return self.read(name);
         }
         Err(CliError::new(
@@ -69,24 +106,33 @@ impl<'a> Keys<'a> {
         if let Some(name) = wanted {
             return self.find(name);
         }
-        let mut signing = self.names()?;
-        signing.retain(|name| name.parse::<Name>().is_ok_and(|name| !name.is_reserved()));
-        signing.sort();
+        let signs = |name: &str| name.parse::<Name>().is_ok_and(|name| !name.is_reserved());
+        let (mut signing, mut broken) = self.sorted()?;
+        signing.retain(|stored| signs(&stored.name));
+        broken.retain(|(name, _)| signs(name));
         let login = login.map(Name::as_str);
-        match signing.as_slice() {
-            [] => Err(CliError::new(
+        let is_mine = |name: &str| Some(name) == login;
+        let mine = signing.iter().position(|stored| is_mine(&stored.name));
+        match (mine, signing.len()) {
+            // The one that is meant must not be replaced by another one without a word.
+            (None, _) if broken.iter().any(|(name, _)| is_mine(name)) => {
+                broken.retain(|(name, _)| is_mine(name));
+                Err(broken.swap_remove(0).1)
+            }
+            (None, 0) => Err(CliError::new(
                 Exit::NotFound,
                 "you have no key yet",
                 Hint::new("skep key new"),
             )),
-            [only] => self.read(only),
-            several => match several.iter().find(|name| Some(name.as_str()) == login) {
-                Some(mine) => self.read(mine),
-                None => Err(CliError::usage(
-                    format!("which key? There are {}", listed(several)),
-                    Hint::new(format!("--key {}, or set `SKEP_KEY`", several[0])),
-                )),
-            },
+            (None, 1) => Ok(signing.swap_remove(0)),
+            (Some(at), _) => Ok(signing.swap_remove(at)),
+            (None, _) => {
+                let names: Vec<String> = signing.into_iter().map(|stored| stored.name).collect();
+                Err(CliError::usage(
+                    format!("which key? There are {}", listed(&names)),
+                    Hint::new(format!("--key {}, or set `SKEP_KEY`", names[0])),
+                ))
+            }
         }
     }
 
@@ -117,8 +163,14 @@ impl<'a> Keys<'a> {
     }
 
     /// Keeps the text of a key file that was opened, under `name`; its passphrase stays.
-    pub(crate) fn import(&self, name: &str, text: &str, opened: &Opened) -> Result<Stored> {
-        let known = self.list()?;
+    pub(crate) fn import(
+        &self,
+        name: &str,
+        text: &str,
+        opened: &Opened,
+        ui: &Ui,
+    ) -> Result<Stored> {
+        let known = self.usable(ui)?;
         if let Some(same) = known.iter().find(|k| k.file.key() == opened.signing.key()) {
             return Err(CliError::new(
                 Exit::Failed,
@@ -130,8 +182,8 @@ impl<'a> Keys<'a> {
     }
 
     /// The key whose public half this is, if it is at hand.
-    pub(crate) fn with_public(&self, key: &Key) -> Result<Option<Stored>> {
-        let mut all = self.list()?;
+    pub(crate) fn with_public(&self, key: &Key, ui: &Ui) -> Result<Option<Stored>> {
+        let mut all = self.usable(ui)?;
         Ok(all
             .iter()
             .position(|stored| stored.file.key() == *key)
@@ -141,18 +193,37 @@ impl<'a> Keys<'a> {
     /// The key of the node in this home, made at first use. It is not protected: a node starts
     /// unattended, and its key has no authority over packages.
     pub(crate) fn node_key(&self) -> Result<SigningKey> {
-        let found = self.names()?.iter().any(|name| name == NODE_KEY);
-        let stored = if found {
-            self.read(NODE_KEY)?
-        } else {
-            let seed: zeroize::Zeroizing<[u8; 32]> = zeroize::Zeroizing::new(rand::random());
-            self.create(NODE_KEY, &SigningKey::from_seed(&seed), None)?
+        let stored = match self.is_taken(NODE_KEY)? {
+            true => self.read(NODE_KEY),
+            false => {
+                let seed: zeroize::Zeroizing<[u8; 32]> = zeroize::Zeroizing::new(rand::random());
+                let made = self.create(NODE_KEY, &SigningKey::from_seed(&seed), None);
+                match made {
+                    // Another command has just made it.
+                    Err(_) if self.is_taken(NODE_KEY)? => self.read(NODE_KEY),
+                    made => made,
+                }
+            }
         };
+        let path = self.dir().join(NODE_KEY);
+        let aside = || {
+            let damaged = self.dir().join(format!("{NODE_KEY}.damaged"));
+            Hint::new(format!(
+                "move it away, and a new one is made: mv {} {}",
+                quoted(&path),
+                quoted(&damaged)
+            ))
+        };
+        let stored = stored.map_err(|error| match error.causes.is_empty() {
+            // One that is open to others, or cannot be read at all, is not damaged.
+            true => error,
+            false => CliError {
+                hint: aside(),
+                ..error
+            },
+        })?;
         let opened = stored.file.open(None).map_err(|e| {
-            let hint = Hint::new(
-                "a node key has no passphrase: move the file away, and a new one is made",
-            );
-            CliError::new(Exit::Failed, "could not open the node's key", hint).because(&e)
+            CliError::new(Exit::Failed, "could not open the node's key", aside()).because(&e)
         })?;
         Ok(opened.signing)
     }
@@ -160,7 +231,7 @@ impl<'a> Keys<'a> {
     fn store(&self, name: &str, text: &str, key: &Key, comment: &str) -> Result<Stored> {
         self.home.create_dir(&self.dir())?;
         let path = self.dir().join(name);
-        if !write_new(&path, text.as_bytes(), 0o600)? {
+        if !write_new(&path, text.as_bytes(), 0o600, &faults::KEY)? {
             return Err(CliError::new(
                 Exit::Failed,
                 format!("there is a key `{name}` already"),
@@ -170,9 +241,9 @@ impl<'a> Keys<'a> {
         let line = public_line(key, comment);
         // One that is there is a left-over: the key of that name was not.
         let public = self.dir().join(format!("{name}.pub"));
-        if !write_new(&public, line.as_bytes(), 0o644)? {
+        if !write_new(&public, line.as_bytes(), 0o644, &faults::PUBLIC)? {
             fs::remove_file(&public).map_err(|e| CliError::io("replace", &public, &e))?;
-            write_new(&public, line.as_bytes(), 0o644)?;
+            write_new(&public, line.as_bytes(), 0o644, &faults::PUBLIC)?;
         }
         self.read(name)
     }
@@ -200,10 +271,14 @@ impl<'a> Keys<'a> {
         Ok(names)
     }
 
+    fn refuse_open_folder(&self) -> Result<()> {
+        let dir = fs::metadata(self.dir()).map_err(|e| CliError::io("read", &self.dir(), &e))?;
+        refuse_open("the folder of your keys", &self.dir(), dir.mode(), 0o022)
+    }
+
     fn read(&self, name: &str) -> Result<Stored> {
         let path = self.dir().join(name);
-        let dir = fs::metadata(self.dir()).map_err(|e| CliError::io("read", &self.dir(), &e))?;
-        refuse_open("the folder of your keys", &self.dir(), dir.mode(), 0o022)?;
+        self.refuse_open_folder()?;
         let (_, file) = read_key_file(&path)?;
         Ok(Stored {
             name: name.to_owned(),

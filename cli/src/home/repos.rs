@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use skep_proto::name::{Name, RepoRef};
 use skep_proto::trust::file::RepoFile;
 
-use super::{Home, TEXT_FILE_BYTES_MAX, read_text, replace, write_new};
+use super::{Home, TEXT_FILE_BYTES_MAX, faults, read_text, replace, write_new};
 use crate::error::{CliError, Exit, Hint, Result, quoted};
 
 /// The folder `repos.d` of a home.
@@ -64,7 +64,7 @@ impl<'a> Repos<'a> {
     /// Begins to follow: a new file, never over one that is there.
     pub(crate) fn add(&self, alias: &Name, text: &str) -> Result<()> {
         self.home.create_dir(&self.home.repos_dir())?;
-        if write_new(&self.path(alias), text.as_bytes(), 0o600)? {
+        if write_new(&self.path(alias), text.as_bytes(), 0o600, &faults::REPO)? {
             return Ok(());
         }
         Err(CliError::new(
@@ -76,7 +76,7 @@ impl<'a> Repos<'a> {
 
     /// Changes the text of a file.
     pub(crate) fn edit(&self, alias: &Name, text: &str) -> Result<()> {
-        replace(&self.path(alias), text.as_bytes(), 0o600)
+        replace(&self.path(alias), text.as_bytes(), 0o600, &faults::REPO)
     }
 
     /// Stops to follow.

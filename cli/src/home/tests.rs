@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::{Home, SOCKET_PATH_BYTES_MAX, read_text, refuse_open, write_new};
+use super::{Home, SOCKET_PATH_BYTES_MAX, faults, read_text, refuse_open, write_new};
 use crate::environment::Environment;
 use crate::error::Exit;
 
@@ -118,9 +118,9 @@ fn open_files_are_refused_by_their_mode() {
 fn a_new_file_appears_whole_and_replaces_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("key");
-    assert!(write_new(&path, b"first", 0o600).expect("written"));
+    assert!(write_new(&path, b"first", 0o600, &faults::KEY).expect("written"));
     assert_eq!(mode(&path), 0o600);
-    assert!(!write_new(&path, b"second", 0o600).expect("there is one"));
+    assert!(!write_new(&path, b"second", 0o600, &faults::KEY).expect("there is one"));
     assert_eq!(fs::read(&path).expect("there"), b"first");
     let left: Vec<_> = fs::read_dir(folder.path()).expect("a folder").collect();
     assert_eq!(left.len(), 1, "no temporary file stays");

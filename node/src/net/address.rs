@@ -35,6 +35,14 @@ pub(super) fn parse_peer(text: &str) -> Option<(NodeId, String)> {
     }
 }
 
+/// Whether a text says how to reach a node, and not which one.
+pub(super) fn is_address(text: &str) -> bool {
+    let carries = |part: &Protocol<'_>| matches!(part, Protocol::Tcp(_) | Protocol::Udp(_));
+    let is_peer = |part: Protocol<'_>| matches!(part, Protocol::P2p(_));
+    text.parse::<Multiaddr>()
+        .is_ok_and(|all| all.iter().any(|part| carries(&part)) && !all.iter().any(is_peer))
+}
+
 /// What [`parse_peer`] reads.
 pub(super) fn peer_text(node: &NodeId, address: &str) -> String {
     format!("{address}/p2p/{}", peer_of(node))

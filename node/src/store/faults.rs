@@ -70,9 +70,31 @@ impl Faults {
         Self::default()
     }
 
-    /// To be called where the point is.
+    /// To be called where a point of the store is.
     pub(super) fn hit(&self, point: &'static str) {
         debug_assert!(POINTS.contains(&point), "`{point}` is not listed");
+        self.reach(point);
+    }
+
+    /// Reads `NAME`, or `NAME:N` for the N-th time that the point is reached, where the name is
+    /// one of `points`.
+    ///
+    /// # Errors
+    /// If it is none of them.
+    pub fn among(points: &[&'static str], text: &str) -> Result<Self, UnknownPoint> {
+        let refuse = || UnknownPoint(text.into());
+        let (name, nth) = match text.split_once(':') {
+            Some((name, nth)) => (name, nth.parse().map_err(|_| refuse())?),
+            None => (text, 1_u64),
+        };
+        let point = points.iter().find(|point| **point == name);
+        let point = point.ok_or_else(refuse)?;
+        let left = AtomicU64::new(nth.checked_sub(1).ok_or_else(refuse)?);
+        Ok(Self(Some(Arc::new(Armed { point, left }))))
+    }
+
+    /// Ends the process, if it is to end here.
+    pub fn reach(&self, point: &str) {
         let Some(armed) = &self.0 else {
             return;
         };
@@ -93,17 +115,9 @@ impl Faults {
 impl std::str::FromStr for Faults {
     type Err = UnknownPoint;
 
-    /// Reads `NAME`, or `NAME:N` for the N-th time that the point is reached.
+    /// [`Faults::among`] the points of the store.
     fn from_str(text: &str) -> Result<Self, UnknownPoint> {
-        let refuse = || UnknownPoint(text.into());
-        let (name, nth) = match text.split_once(':') {
-            Some((name, nth)) => (name, nth.parse().map_err(|_| refuse())?),
-            None => (text, 1_u64),
-        };
-        let point = POINTS.iter().find(|point| **point == name);
-        let point = point.ok_or_else(refuse)?;
-        let left = AtomicU64::new(nth.checked_sub(1).ok_or_else(refuse)?);
-        Ok(Self(Some(Arc::new(Armed { point, left }))))
+        Self::among(POINTS, text)
     }
 }
 

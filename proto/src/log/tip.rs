@@ -45,7 +45,7 @@ pub struct Tip {
 /// Why a tip is not read or not extended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    #[error("could not read the tip: {0}")]
+    #[error("could not read the tip")]
     Format(#[from] bytes::Error),
     #[error("the tip has format {0}, which needs a newer skep")]
     Newer(u64),

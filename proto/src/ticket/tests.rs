@@ -67,3 +67,17 @@ fn at_most_four_addresses_in_all() {
     let text = many.to_text().expect("short enough");
     assert!(matches!(text.parse::<Ticket>(), Err(Error::Malformed(_))));
 }
+
+#[test]
+fn a_ticket_whose_first_root_document_is_another_repositorys_is_refused() {
+    let own = Sha256::of(&[b"its own"]);
+    let first = |sha256| Ticket {
+        repo: RepoId::from_hash(own),
+        root: (1, sha256),
+        ..ticket()
+    };
+    let good = first(own).to_text().expect("short");
+    assert_eq!(good.parse(), Ok(first(own)));
+    let other = first(Sha256::of(&[b"another"])).to_text().expect("short");
+    assert!(matches!(other.parse::<Ticket>(), Err(Error::Malformed(_))));
+}

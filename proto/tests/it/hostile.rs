@@ -275,7 +275,7 @@ fn decoders() -> Vec<Decoder> {
     });
     let ticket = Ticket {
         repo: repo(),
-        root: (1, Sha256::of(&[b"document"])),
+        root: (2, Sha256::of(&[b"document"])),
         nodes: vec![(
             NodeId::from_key(signing().key()),
             vec!["/ip4/192.0.2.7/tcp/7701".to_owned()],

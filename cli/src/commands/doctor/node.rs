@@ -80,7 +80,8 @@ fn lost_entries(behind: &Behind, session: &Session<'_>) -> Check {
     )
 }
 
-/// Whether the places where a node would listen are free.
+/// Whether the places where a node would listen are free. That they are not is a warning: whoever
+/// only fetches needs none of them.
 fn ports(session: &Session<'_>) -> Option<Check> {
     // A file that cannot be read is a check of its own.
     let config = Config::read(&session.home, session.env).ok()?;
@@ -91,7 +92,7 @@ fn ports(session: &Session<'_>) -> Option<Check> {
         let holder = holder.unwrap_or_else(|| "another process".to_owned());
         let found = format!("{address} is used by {holder}");
         let file = quoted(&session.home.config_file());
-        Some(Check::new(Mark::Fail, "ports", found).with_hint(format!("in {file}: {line}")))
+        Some(Check::new(Mark::Warn, "ports", found).with_hint(format!("in {file}: {line}")))
     };
     for transport in [Transport::Tcp, Transport::Udp] {
         if let Some(address) = listen.clone().find(|at| is_taken(at, transport)) {

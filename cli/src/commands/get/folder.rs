@@ -13,6 +13,7 @@ use crate::client::Client;
 use crate::commands::Session;
 use crate::commands::contents::{open, wrong};
 use crate::error::{CliError, Exit, Hint, Result};
+use crate::home::{clean_up_after, hold, unfinished};
 use crate::ui::Progress;
 
 /// Bytes read from a blob at a time.
@@ -28,27 +29,42 @@ pub(super) async fn write(
 ) -> Result<PathBuf> {
     let name = format!("{}-{}", release.name, release.version);
     let target = output.join(&name);
-    if target.exists() {
-        return same(&target, files).map(|()| target);
+    match fs::symlink_metadata(&target) {
+        Ok(_) if target.is_dir() => return same(&target, files).map(|()| target),
+        Ok(_) => return Err(in_the_way(&target, "is no folder")),
+        Err(_) => {}
     }
+    clean_up_after(output, |unfinished| unfinished == name);
     fs::create_dir_all(output).map_err(|e| CliError::io("make the folder", output, &e))?;
-    let staging = Staging(output.join(format!(".{name}.{}.new", std::process::id())));
-    write_all(&staging.0, files, session, client).await?;
-    match fs::rename(&staging.0, &target) {
+    let staging = Staging::make(output.join(unfinished(&name)))?;
+    write_all(&staging.path, files, session, client).await?;
+    match fs::rename(&staging.path, &target) {
         // Another command has just written it.
-        Err(_) if target.exists() => same(&target, files)?,
+        Err(_) if target.is_dir() => same(&target, files)?,
         renamed => renamed.map_err(|e| CliError::io("write", &target, &e))?,
     }
     Ok(target)
 }
 
 /// A folder that is not whole yet; gone when this is dropped, by an error as by Ctrl-C.
-struct Staging(PathBuf);
+struct Staging {
+    path: PathBuf,
+    _held: fs::File,
+}
+
+impl Staging {
+    fn make(path: PathBuf) -> Result<Self> {
+        let failed = |e| CliError::io("make the folder", &path, &e);
+        fs::create_dir(&path).map_err(failed)?;
+        let held = hold(fs::File::open(&path).map_err(failed)?);
+        Ok(Self { path, _held: held })
+    }
+}
 
 impl Drop for Staging {
     fn drop(&mut self) {
         // It was renamed; or it is hidden, and named after us.
-        drop(fs::remove_dir_all(&self.0));
+        drop(fs::remove_dir_all(&self.path));
     }
 }
 
@@ -58,7 +74,6 @@ async fn write_all(
     session: &Session<'_>,
     client: &mut Client,
 ) -> Result<()> {
-    fs::create_dir(dir).map_err(|e| CliError::io("make the folder", dir, &e))?;
     let size = files.iter().map(|file| file.size).sum();
     let mut progress = session.ui.progress("writing", Some(size));
     for file in files {
@@ -111,12 +126,9 @@ async fn write_one(
 
 /// A folder that is there already must hold exactly these files.
 fn same(target: &Path, files: &[File]) -> Result<()> {
-    let differs = |path: &Path| {
-        CliError::new(
-            Exit::Failed,
-            format!("`{}` is there, and is not this release", path.display()),
-            Hint::new("move it away, or give another folder: -o DIR"),
-        )
+    let differs = |path: &Path| match path.exists() {
+        true => in_the_way(path, "is not this release"),
+        false => in_the_way(target, "is not this release, or not the whole of it"),
     };
     for file in files {
         let path = target.join(&file.path);
@@ -135,4 +147,12 @@ fn same(target: &Path, files: &[File]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn in_the_way(path: &Path, why: &str) -> CliError {
+    CliError::new(
+        Exit::Failed,
+        format!("`{}` is there, and {why}", path.display()),
+        Hint::new("move it away, or give another folder: -o DIR"),
+    )
 }

@@ -12,7 +12,7 @@ use skep_proto::package::source::{Assembled, FileDigest, Found, Source, with_rep
 
 use crate::client::{Client, unexpected};
 use crate::error::{CliError, Exit, Hint, Result, could_not, quoted};
-use crate::home::{TEXT_FILE_BYTES_MAX, read_text, replace};
+use crate::home::{TEXT_FILE_BYTES_MAX, clean_up_after, faults, read_text, replace};
 use crate::ui::{Progress, Ui};
 
 /// Bytes read from a file at a time.
@@ -36,6 +36,7 @@ impl<'a> Package<'a> {
                 Hint::new("skep new NAME --from OBJECT.o, or give the folder of the package"),
             ));
         }
+        clean_up_after(dir, |name| name == "skep.toml");
         let text = read_text(&path, TEXT_FILE_BYTES_MAX)?;
         let source = Source::parse(&text).map_err(|e| {
             let hint = format!("edit the file: {}", quoted(&path));
@@ -89,6 +90,15 @@ fn read_file(
             Exit::Failed,
             format!("`{path}` is not a regular file"),
             Hint::new("a package has files only: no links, folders or devices"),
+        ));
+    }
+    if is_object && metadata.len() > ebpf::OBJECT_BYTES_MAX as u64 {
+        let size = metadata.len();
+        let max = ebpf::OBJECT_BYTES_MAX;
+        return Err(CliError::new(
+            Exit::Failed,
+            format!("`{path}` has {size} bytes, where an object has at most {max}"),
+            Hint::new("name the compiled object in skep.toml: what clang -target bpf -c makes"),
         ));
     }
     let mut file = fs::File::open(&full).map_err(|e| failed(&e))?;
@@ -159,21 +169,22 @@ async fn put(file: fs::File, client: &mut Client) -> Result<BlobRef> {
     }
 }
 
-/// The first publish writes the repository into skep.toml.
-pub(super) fn remember_repository(package: &Package<'_>, repo: &RepoId) -> Result<()> {
+/// The first publish writes the repository into skep.toml. What is published stays published where
+/// that cannot be: then a person is told the line.
+pub(super) fn remember_repository(package: &Package<'_>, repo: &RepoId, ui: &Ui) {
     if package.source.package.repository == Some(*repo) {
-        return Ok(());
+        return;
     }
     let path = package.dir.join("skep.toml");
-    match with_repository(&package.text, repo) {
-        Ok(text) => replace(&path, text.as_bytes(), 0o644),
-        Err(error) => {
-            let hint = format!("edit the file: {}", quoted(&path));
-            Err(CliError::new(
-                Exit::Failed,
-                error.to_string(),
-                Hint::new(hint),
-            ))
-        }
+    let written = match with_repository(&package.text, repo) {
+        Ok(text) => replace(&path, text.as_bytes(), 0o644, &faults::PACKAGE)
+            .map_err(|error| error.causes.join(": ")),
+        Err(_) => Err("it is not written as we write it".to_owned()),
+    };
+    if let Err(why) = written {
+        ui.warn(&format!(
+            "could not edit `{}` ({why}); add this line to its `[package]` yourself:\nrepository = \"{repo}\"",
+            path.display()
+        ));
     }
 }

@@ -12,7 +12,7 @@ use crate::author::{Author, bring_back_all};
 use crate::client::Client;
 use crate::commands::Session;
 use crate::commands::parse::parse_repo;
-use crate::commands::repo::{create, repo};
+use crate::commands::repo::{create, followed_already, repo};
 use crate::error::{CliError, Exit, Hint, Result};
 use crate::home::keys::{Keys, Stored};
 use crate::home::repos::Repos;
@@ -92,7 +92,7 @@ pub(super) async fn first_place(
     client: &mut Client,
 ) -> Result<Place> {
     let has_key = !Keys::of(&session.home)
-        .list()?
+        .usable(session.ui)?
         .iter()
         .all(|key| key.name == "node");
     let question = match has_key {
@@ -105,8 +105,12 @@ pub(super) async fn first_place(
             Hint::new("skep repo create NAME, or skep repo add TICKET"),
         ));
     }
-    create(alias, session, client).await?;
-    place_in(&RepoRef::Alias(alias.clone()), session, client).await
+    let made = create(alias, session, client).await?;
+    match place_in(&RepoRef::Alias(alias.clone()), session, client).await {
+        // Another command has made it meanwhile, and it is ours; or it is somebody else's.
+        Err(e) if made.is_none() && e.exit == Exit::Forbidden => Err(followed_already(alias)),
+        place => place,
+    }
 }
 
 pub(super) async fn place_in(
@@ -129,7 +133,7 @@ pub(super) async fn place_in(
         None => {
             let mut found = None;
             for key in &handle.keys {
-                found = found.or(keys.with_public(key)?);
+                found = found.or(keys.with_public(key, session.ui)?);
             }
             found
         }
@@ -178,7 +182,7 @@ async fn repo_and_mine(
 
 /// The handle of a repository that lists one of the keys here.
 fn my_handle(repo: &control::Repo, session: &Session<'_>) -> Result<Option<control::Handle>> {
-    let mine = Keys::of(&session.home).list()?;
+    let mine = Keys::of(&session.home).usable(session.ui)?;
     let is_mine = |key: &Key| mine.iter().any(|stored| stored.file.key() == *key);
     let publishes = |handle: &&control::Handle| {
         handle.roles.iter().any(|role| role == "publisher") && handle.keys.iter().any(is_mine)
@@ -215,7 +219,7 @@ pub(super) async fn own_name(
     }
     let keys = Keys::of(&session.home);
     let registrar = match place.registrar {
-        Some(key) => keys.with_public(&key)?,
+        Some(key) => keys.with_public(&key, session.ui)?,
         None => None,
     };
     let Some(registrar) = registrar else {

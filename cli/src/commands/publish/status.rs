@@ -1,7 +1,7 @@
 //! `--yank`, `--deprecate` and their `--undo`: what an owner says of what is published.
 
 use skep_proto::control::{Request, Response};
-use skep_proto::log::entry::{self, Body, StatusState};
+use skep_proto::log::entry::{self, Body, REASON_BYTES_MAX, StatusState};
 use skep_proto::name::{Name, PackageRef, Requirement, Version};
 
 use super::place::{Place, place_in};
@@ -42,6 +42,11 @@ pub(super) async fn say_status(
             return Err(CliError::usage("a yank is of one exact version", hint));
         }
     };
+    let because = args.because.clone().unwrap_or_default();
+    skep_proto::text::check_prose(&because, REASON_BYTES_MAX).map_err(|e| {
+        let hint = format!("a plain sentence of at most {REASON_BYTES_MAX} bytes: --because TEXT");
+        CliError::usage("this reason cannot be signed", Hint::new(hint)).because(&e)
+    })?;
     let successor = args.successor.as_deref().map(parse_name).transpose()?;
     let place = place_in(&reference.repo, session, client).await?;
     if !place.handle.names.contains(&reference.name) {
@@ -55,6 +60,14 @@ pub(super) async fn say_status(
         ));
     }
     exists(&place, &reference.name, version.as_ref(), client).await?;
+    if let Some(successor) = &successor {
+        if *successor == reference.name {
+            let message = format!("`{successor}` cannot be its own successor");
+            let hint = "--successor NAME is the package to use instead; without one, leave it out";
+            return Err(CliError::usage(message, Hint::new(hint)));
+        }
+        exists(&place, successor, None, client).await?;
+    }
     let verb = match (state, args.undo) {
         (StatusState::Yanked, false) => "yank",
         (StatusState::Yanked, true) => "take the yank back of",
@@ -76,7 +89,7 @@ pub(super) async fn say_status(
         version,
         state,
         on: !args.undo,
-        reason: args.because.clone().unwrap_or_default(),
+        reason: because,
         successor,
     });
     let signing = place.open(session)?;
@@ -118,8 +131,14 @@ async fn exists(
         true => Ok(()),
         false => Err(CliError::new(
             Exit::NotFound,
-            format!("there is no such release of `{name}` in `{}`", place.alias),
-            Hint::new(format!("skep info {}/{name}", place.alias)),
+            match package {
+                Some(_) => format!("there is no such release of `{name}` in `{}`", place.alias),
+                None => format!("there is no package `{name}` in `{}`", place.alias),
+            },
+            Hint::new(match package {
+                Some(_) => format!("skep info {}/{name}", place.alias),
+                None => format!("skep repo show {}", place.alias),
+            }),
         )),
     }
 }

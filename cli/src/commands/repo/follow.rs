@@ -29,13 +29,20 @@ pub(crate) async fn follow(
     session: &Session<'_>,
     client: &mut Client,
 ) -> Result<Name> {
+    let _lock = session.home.lock(session.ui).await?;
     let repos = Repos::of(&session.home);
     match repos.find(&RepoRef::Id(ticket.repo)) {
         Ok(known) => {
             meet(&known, ticket, &repos)?;
             client.ask(Request::Reload).await?;
             catch_up(&known.alias, ticket, session, client).await?;
-            called(known.alias, alias, ticket, &repos, client).await
+            let before = known.alias.clone();
+            let now = called(known.alias, alias, ticket, &repos, client).await?;
+            if now != before {
+                let ui = session.ui;
+                ui.say(&format!("`{before}` is called `{now}` here from now on"));
+            }
+            Ok(now)
         }
         Err(e) if e.exit == Exit::NotFound => begin(ticket, alias, &repos, session, client).await,
         Err(e) => Err(e),
@@ -299,6 +306,7 @@ pub(super) async fn trust_all(
         return Err(trust::not_trusted(alias));
     }
     let repos = Repos::of(&session.home);
+    let _one = session.home.lock(session.ui).await?;
     let mut text = repos.find(&RepoRef::Alias(alias.clone()))?.text;
     let glob: Glob = names.parse().map_err(|e| could_not("write a rule", &e))?;
     for handle in publishers {

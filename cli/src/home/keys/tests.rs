@@ -168,11 +168,16 @@ fn a_key_is_imported_once_with_its_bytes_as_they_were() {
     fs::copy(&made.path, &outside).expect("copied");
     let (text, file) = read_key_file(&outside).expect("ours");
     let opened = file.open(Some("secret")).expect("right");
-    let error = keys.import("again", &text, &opened).err().expect("known");
+    let error = keys
+        .import("again", &text, &opened, &nobody())
+        .err()
+        .expect("known");
     assert_eq!(error.message, "this key is here already, as `here`");
 
     fs::remove_file(&made.path).expect("gone");
-    let imported = keys.import("again", &text, &opened).expect("kept");
+    let imported = keys
+        .import("again", &text, &opened, &nobody())
+        .expect("kept");
     assert_eq!(fs::read_to_string(&imported.path).expect("there"), *text);
     assert_eq!(
         imported.public_line(),

@@ -9,6 +9,191 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use super::home::{Home, author, was_killed};
 
+/// The fault points of the files that a command writes itself.
+#[path = "../../../../cli/src/home/faults/points.rs"]
+mod of_home;
+
+/// What a command that was killed while it wrote a file leaves behind, anywhere below a folder.
+fn unfinished_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') && name.ends_with(".new") {
+            found.push(entry.path());
+        } else if entry.path().is_dir() && name != "store" {
+            found.extend(unfinished_below(&entry.path()));
+        }
+    }
+    found
+}
+
+/// Kills a first command at a point, and has the next ones finish what it began; whether it was
+/// killed.
+fn killed_first(point: &str, args: &[&str]) -> bool {
+    let home = Home::new(true);
+    let package = home.package("0.1.0");
+    let args: Vec<&str> = args
+        .iter()
+        .map(|arg| arg.replace("PACKAGE", &package).leak() as &str)
+        .collect();
+    let mut command = home.command(&args);
+    let out = command
+        .env("SKEP_FAULT_POINT", point)
+        .output()
+        .expect("skep starts");
+    assert!(
+        was_killed(&out) || out.status.success(),
+        "{point}: {}: {}",
+        out.status,
+        String::from_utf8_lossy(&out.stderr)
+    );
+    if was_killed(&out) {
+        let again = home.run(&args);
+        let said = String::from_utf8_lossy(&again.stderr);
+        // A repository that was whole before the kill is there, and cannot be made twice.
+        let whole = said.contains("you follow a repository `ana` already");
+        assert!(
+            again.status.success() || args[0] == "repo" && whole,
+            "{point}: {said}"
+        );
+    }
+    home.ok(&["publish", &package]);
+    let toml = fs::read_to_string(home.path().join("drop/skep.toml")).expect("read");
+    assert!(toml.contains("repository = "), "{point}: {toml}");
+    home.publish("0.2.0");
+    is_sound(&home, &["0.1.0".to_owned(), "0.2.0".to_owned()]);
+    assert_eq!(home.ok(&["repo", "--json"]).lines().count(), 1, "{point}");
+    let left = unfinished_below(home.path());
+    assert_eq!(left, [""; 0].map(std::path::PathBuf::from), "{point}");
+    was_killed(&out)
+}
+
+/// The first key that is written is the node's, then there are the person's, the registrar's and
+/// the root's.
+const KEYS: u32 = 4;
+/// The registrar's and the person's tip, each signed, confirmed, and once more for the release.
+const TIPS: u32 = 6;
+
+#[test]
+fn a_crash_at_any_step_of_a_first_publish_is_made_good_by_the_same_again() {
+    for point in of_home::POINTS {
+        let times = match point.split('.').next() {
+            Some("key" | "public") => KEYS,
+            Some("tip") => TIPS,
+            _ => 1,
+        };
+        for nth in 1..=times {
+            let point = format!("{point}:{nth}");
+            assert!(
+                killed_first(&point, &["publish", "PACKAGE"]),
+                "{point} was not reached"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_crash_at_any_durable_step_of_a_first_publish_is_made_good_by_the_same_again() {
+    let reached = skep_node::store::POINTS
+        .iter()
+        .filter(|point| killed_first(point, &["publish", "PACKAGE"]));
+    let reached = reached.count();
+    assert!(reached >= 10, "only {reached} points were reached");
+}
+
+#[test]
+fn a_crash_while_a_repository_is_created_is_made_good_by_the_same_again() {
+    for point in of_home::POINTS
+        .iter()
+        .filter(|point| point.starts_with("repo.") || point.starts_with("tip."))
+    {
+        assert!(
+            killed_first(point, &["repo", "create", "ana"]),
+            "{point} was not reached"
+        );
+    }
+    for point in [
+        "follow.after-rename",
+        "root.before-rename",
+        "root.after-rename",
+        "append.before-fsync",
+    ] {
+        assert!(
+            killed_first(point, &["repo", "create", "ana"]),
+            "{point} was not reached"
+        );
+    }
+}
+
+/// A repository of somebody else that has our name is not taken for one that we began.
+#[test]
+fn a_repository_that_is_followed_is_never_created_over() {
+    let author = author(true);
+    let friend = Home::new(true);
+    friend.ok(&["repo", "add", &author.ticket()]);
+    let before = fs::read_to_string(friend.path().join("repos.d/ana.toml")).expect("followed");
+    let package = friend.package("0.1.0");
+    for args in [&["repo", "create", "ana"][..], &["publish", &package]] {
+        let said = friend.fails(1, args);
+        assert!(
+            said.contains("you follow a repository `ana` already"),
+            "{said}"
+        );
+        assert!(said.contains("hint: take another alias"), "{said}");
+    }
+    let after = fs::read_to_string(friend.path().join("repos.d/ana.toml")).expect("followed");
+    assert_eq!(after, before);
+    author.fails(1, &["repo", "create", "ana"]);
+}
+
+/// What lies hidden beside the files of a home, and what a killed `get` was writing, goes at the next
+/// start, unless its process lives or it is no file of ours.
+#[test]
+fn what_a_killed_command_was_writing_goes_at_the_next_start() {
+    let author = author(true);
+    let friend = Home::new(true);
+    friend.ok(&["repo", "add", &author.ticket(), "--trust"]);
+    // A process that has ended, and whose number nobody has had since.
+    let mut ended = std::process::Command::new("true")
+        .spawn()
+        .expect("a process");
+    let dead = ended.id();
+    ended.wait().expect("it ends");
+    let alive = std::process::id();
+    let gone = [
+        format!("keys/.ana.root.{dead}.new"),
+        format!("keys/tips/.tip.{dead}.new"),
+        format!("repos.d/.ana.toml.{dead}.new"),
+        format!("out/.drop-0.1.0.{dead}.new/README.md"),
+    ];
+    let kept = [
+        format!("keys/.ana.root.{alive}.new"),
+        format!("out/.drop-0.1.0.{alive}.new/README.md"),
+        format!("out/.other-0.1.0.{dead}.new/README.md"),
+        format!(".ana.root.{dead}.new"),
+        format!("keys/.ana.root.{dead}.old"),
+    ];
+    for path in gone.iter().chain(&kept) {
+        let path = friend.path().join(path);
+        fs::create_dir_all(path.parent().expect("below")).expect("made");
+        fs::write(path, "secret").expect("written");
+    }
+    friend.ok(&["get", "ana/drop", "-o", "out"]);
+    for path in gone {
+        assert!(!friend.path().join(&path).exists(), "{path}");
+    }
+    for path in kept {
+        assert!(friend.path().join(&path).exists(), "{path}");
+    }
+    friend.same_files("out/drop-0.1.0");
+    // And beside a package.
+    let package = author.package("0.2.0");
+    let beside = std::path::Path::new(&package).join(format!(".skep.toml.{dead}.new"));
+    fs::write(&beside, "half").expect("written");
+    author.ok(&["publish", &package]);
+    assert!(!beside.exists());
+}
+
 #[test]
 fn a_crash_at_any_durable_step_of_publish_loses_nothing_and_kills_no_key() {
     let mut crashed = 0;

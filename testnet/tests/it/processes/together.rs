@@ -63,6 +63,57 @@ fn several_gets_at_once_in_one_home_all_succeed() {
     });
 }
 
+/// Nothing is in the home: its node's key, the repository and what is trusted are all begun at once.
+#[test]
+fn four_first_gets_at_once_in_a_fresh_home_all_succeed() {
+    with_and_without_gossip(|gossip| {
+        let author = author(gossip);
+        let ticket = author.ticket();
+        let friend = Home::new(gossip);
+        let folders = ["a", "b", "c", "c"];
+        let running = folders.map(|folder| friend.spawn(&["get", &ticket, "-o", folder]));
+        for get in running {
+            succeeds(get);
+        }
+        for folder in ["a/drop-0.1.0", "b/drop-0.1.0", "c/drop-0.1.0"] {
+            friend.same_files(folder);
+        }
+        let followed = fs::read_dir(friend.path().join("repos.d")).expect("a folder");
+        let followed: Vec<_> = followed.flatten().map(|entry| entry.file_name()).collect();
+        assert_eq!(followed, ["ana.toml"]);
+    });
+}
+
+/// The same package three times, and another one: one repository with one handle.
+#[test]
+fn first_publishes_at_once_in_a_fresh_home_all_succeed() {
+    with_and_without_gossip(|gossip| {
+        let home = Home::new(gossip);
+        let drop = home.package("0.1.0");
+        let other = home.path().join("other");
+        fs::create_dir(&other).expect("a folder");
+        for entry in fs::read_dir(&drop).expect("a package").flatten() {
+            fs::copy(entry.path(), other.join(entry.file_name())).expect("copied");
+        }
+        let toml = fs::read_to_string(other.join("skep.toml")).expect("read");
+        let toml = toml.replacen("name = \"drop\"", "name = \"other\"", 1);
+        fs::write(other.join("skep.toml"), toml).expect("written");
+        let other = other.display().to_string();
+        let all = [&drop, &drop, &drop, &other];
+        let running = all.map(|package| home.spawn(&["publish", package]));
+        for publish in running {
+            succeeds(publish);
+        }
+        home.ok(&["info", "ana/drop@0.1.0"]);
+        home.ok(&["info", "ana/other@0.1.0"]);
+        let shown = home.ok(&["repo", "show", "ana", "--json"]);
+        assert!(shown.contains("\"forked_keys\":[]"), "{shown}");
+        assert_eq!(home.ok(&["repo", "--json"]).lines().count(), 1);
+        home.ok(&["doctor"]);
+        home.publish("0.2.0");
+    });
+}
+
 /// A command that is done before another one that uses its node waits for that one.
 #[test]
 fn a_get_that_ends_first_does_not_take_the_node_from_another() {

@@ -1,0 +1,71 @@
+//! Fault points of the files that a command writes. `SKEP_FAULT_POINT` names one of these, or one of
+//! the store.
+
+mod points;
+
+use std::sync::OnceLock;
+
+use crate::client::Faults;
+use points::POINTS;
+
+/// What this process was told; nothing, except in a crash test.
+static ARMED: OnceLock<Faults> = OnceLock::new();
+
+/// Where the writing of one kind of file can be ended.
+pub(crate) struct Steps {
+    pub(super) before_fsync: &'static str,
+    /// Before the file has its own name, and after that.
+    pub(super) before_naming: &'static str,
+    pub(super) after_naming: &'static str,
+}
+
+/// A private key.
+pub(crate) const KEY: Steps = Steps {
+    before_fsync: "key.before-fsync",
+    before_naming: "key.before-naming",
+    after_naming: "key.after-naming",
+};
+/// The public half beside it.
+pub(crate) const PUBLIC: Steps = Steps {
+    before_fsync: "public.before-fsync",
+    before_naming: "public.before-naming",
+    after_naming: "public.after-naming",
+};
+/// How far a key has signed.
+pub(crate) const TIP: Steps = Steps {
+    before_fsync: "tip.before-fsync",
+    before_naming: "tip.before-naming",
+    after_naming: "tip.after-naming",
+};
+/// The file of a repository.
+pub(crate) const REPO: Steps = Steps {
+    before_fsync: "repo.before-fsync",
+    before_naming: "repo.before-naming",
+    after_naming: "repo.after-naming",
+};
+/// `skep.toml`.
+pub(crate) const PACKAGE: Steps = Steps {
+    before_fsync: "package.before-fsync",
+    before_naming: "package.before-naming",
+    after_naming: "package.after-naming",
+};
+
+/// Arms the point that is named, if it is one of ours; whether it is.
+pub(crate) fn arm(text: &str) -> bool {
+    match Faults::among(POINTS, text) {
+        Ok(faults) => {
+            // A process is told once.
+            drop(ARMED.set(faults));
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+/// To be called where the point is.
+pub(super) fn hit(point: &'static str) {
+    debug_assert!(POINTS.contains(&point), "`{point}` is not listed");
+    if let Some(armed) = ARMED.get() {
+        armed.reach(point);
+    }
+}
