@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Home, TEXT_FILE_BYTES_MAX, read_text};
+use super::{Home, TEXT_FILE_BYTES_MAX, read_edited};
 use crate::client::is_address;
 use crate::environment::Environment;
 use crate::error::{CliError, Hint, Result, quoted};
@@ -210,7 +210,7 @@ fn read_file(path: &Path) -> Result<Option<File>> {
     if !path.try_exists().unwrap_or(true) {
         return Ok(None);
     }
-    let text = read_text(path, TEXT_FILE_BYTES_MAX)?;
+    let text = read_edited(path, TEXT_FILE_BYTES_MAX)?;
     let refused = |cause: &(dyn std::error::Error + 'static)| {
         let message = format!("`{}` is not a configuration", path.display());
         let hint = format!("edit the file: {}", quoted(path));
