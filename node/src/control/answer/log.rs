@@ -74,9 +74,8 @@ impl Answers {
         }
     }
 
-    /// How many entries of a log are held, after everything that was asked before.
+    /// How many entries of a log are held.
     fn size(&self, repo: &RepoId, key: &Key) -> Result<u64, Refused> {
-        self.ask(Input::Probed)?;
         let snapshot = self.node.snapshot();
         let position = repo_of(&snapshot, &repo.to_string())?.logs.get(key);
         Ok(position.map_or(0, |position| position.size))
@@ -102,14 +101,11 @@ impl Answers {
             )));
         };
         whole.extend(entries);
-        let done = self.command(Command::Append {
+        self.command(Command::Append {
             repo,
             key: checkpoint.key,
             entries: whole,
             checkpoint,
-        })?;
-        // Whoever asks next sees what is back.
-        self.ask(Input::Probed)?;
-        Ok(done)
+        })
     }
 }
