@@ -130,6 +130,14 @@ impl Client {
 
     async fn running_in(around: &Around) -> Result<Option<Self>> {
         if let Some(address) = &around.given {
+            if address.contains("://") {
+                return Err(CliError::usage(
+                    format!(
+                        "`{address}` is not a socket, and a node is reached by its socket only"
+                    ),
+                    Hint::new("--node /run/skep/skep.sock, or the skep.sock of another home"),
+                ));
+            }
             let path = Path::new(address);
             let connection = Connection::connect(path).map_err(|e| {
                 let message = format!("no node answers at `{}`", path.display());

@@ -113,6 +113,8 @@ pub(crate) struct Driver {
     pub(crate) replies: BTreeMap<RequestId, oneshot::Sender<Reply>>,
     pub(crate) wake: Time,
     pub(crate) in_flight: InFlight,
+    /// Counts the changes after which other entries may stand where some were: before they are made.
+    pub(crate) taken_away: Arc<AtomicU64>,
     /// Whether peers are dialled.
     pub(crate) dials: bool,
     /// Open sessions, under the number that the core knows them by.
@@ -167,6 +169,7 @@ impl Driver {
             replies: BTreeMap::new(),
             wake: Time::default(),
             in_flight: InFlight::default(),
+            taken_away: Arc::default(),
             dials: parts.dials,
             sessions: BTreeMap::new(),
             gossip: BTreeMap::new(),
@@ -385,3 +388,6 @@ async fn sleep_until(at: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ pub mod core;
 mod driver;
 pub mod fetched;
 mod gateway;
+pub mod interpreter;
 mod keeper;
 pub mod net;
 mod perform;

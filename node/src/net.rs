@@ -22,6 +22,8 @@ mod peers;
 mod session;
 mod streams;
 mod swarm;
+#[cfg(test)]
+mod taken;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -37,6 +39,8 @@ pub use self::blobs::serve::BlobSource;
 pub use self::gossip::{MessageId, Verdict};
 pub use self::limits::Limits;
 pub use self::session::{SessionId, Why};
+#[cfg(test)]
+pub(crate) use self::taken::{Asked, Taken};
 use skep_proto::claimed::Claimed;
 use skep_proto::sync::blobs::List;
 

@@ -4,6 +4,7 @@
 //! back as an input; what order matters for is awaited.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use skep_proto::hash::{Blake3, Sha256};
@@ -84,12 +85,19 @@ impl Driver {
     }
 
     async fn persist(&self, change: Change) -> Result<(), String> {
+        if change.takes_entries_away() {
+            self.taken_away.fetch_add(1, Ordering::SeqCst);
+        }
         let store = Arc::clone(&self.store);
         let persisted = tokio::task::spawn_blocking(move || store.persist(&change)).await;
         match persisted {
             Ok(persisted) => persisted.map_err(|e| crate::in_words(&e)),
             Err(failed) => Err(failed.to_string()),
         }
+    }
+
+    fn taken_away(&self) -> u64 {
+        self.taken_away.load(Ordering::SeqCst)
     }
 
     fn send(&self, session: SessionId, message: &Message) {
@@ -110,19 +118,24 @@ impl Driver {
             return;
         };
         let (store, net, session) = (Arc::clone(&self.store), self.net.clone(), open.net);
+        let (taken_away, before) = (Arc::clone(&self.taken_away), self.taken_away());
         tokio::task::spawn_blocking(move || {
-            let message = match store.entries(&repo, &key, from, to) {
-                Ok(entries) => Message::Answer {
+            let read = store.entries(&repo, &key, from, to);
+            if let Err(error) = &read {
+                tracing::error!(error = crate::in_words(error), "could not read entries");
+            }
+            // Others may stand there by now, and would be taken for a lie.
+            let same = taken_away.load(Ordering::SeqCst) == before;
+            let whole = |entries: &Vec<Vec<u8>>| same && entries.len() as u64 == to - from;
+            let message = match read.ok().filter(whole) {
+                Some(entries) => Message::Answer {
                     id: request,
                     answer: Answer::Get { entries, proof },
                 },
-                Err(error) => {
-                    tracing::error!(error = crate::in_words(&error), "could not read entries");
-                    Message::Refusal {
-                        id: Some(request),
-                        refusal: Refusal::NotFound,
-                    }
-                }
+                None => Message::Refusal {
+                    id: Some(request),
+                    refusal: Refusal::NotFound,
+                },
             };
             net.send(session, message.encode());
         });

@@ -16,8 +16,9 @@ use skep_node::snapshot::Snapshot;
 use skep_node::store::Change;
 use skep_proto::hash::{Blake3, Sha256};
 use skep_proto::id::{NodeId, RepoId};
+use skep_proto::key::Key;
 use skep_proto::name::Name;
-use skep_proto::sync::wire::{Answer, Message};
+use skep_proto::sync::wire::{Answer, Message, Refusal};
 use skep_proto::trust::file::RepoFile;
 
 use crate::author::World;
@@ -35,9 +36,25 @@ const WAKES_MAX: u32 = 32;
 /// News that are kept of a node, for whoever reads a failure.
 const NEWS_MAX: usize = 1_000;
 
-/// What leaves a node.
+/// What leaves a node, and what else can be seen of it.
 #[derive(Debug)]
 pub enum Act {
+    /// A change is durable.
+    Kept(Change),
+    /// A change could not be made durable.
+    NotKept,
+    Subscribed([u8; 32]),
+    Unsubscribed([u8; 32]),
+    /// Readers see another snapshot.
+    Shown {
+        read_only: bool,
+    },
+    Replied(RequestId, Reply),
+    /// Entries are read from the disk after so long, and sent.
+    Read {
+        ms: u64,
+        read: Read,
+    },
     Frame {
         session: SessionId,
         frame: Vec<u8>,
@@ -79,6 +96,20 @@ pub enum Act {
     },
 }
 
+/// Entries that a peer asked for.
+#[derive(Debug)]
+pub struct Read {
+    session: SessionId,
+    request: u32,
+    repo: RepoId,
+    key: Key,
+    from: u64,
+    to: u64,
+    proof: Vec<Sha256>,
+    /// How often entries had been taken away when this was asked for.
+    taken_away: u64,
+}
+
 pub struct Host {
     pub id: NodeId,
     /// None while it is down.
@@ -99,10 +130,15 @@ pub struct Host {
     forwarded: BTreeSet<Blake3>,
     banned: BTreeMap<NodeId, Time>,
     fetches: BTreeMap<u64, blobs::Fetch>,
+    next_fetch: u64,
     /// What was asked of it and how it replied, as whoever asked remembers it.
     pub asked: BTreeMap<RequestId, Command>,
     pub replies: BTreeMap<RequestId, Reply>,
     next_request: u64,
+    /// Who waits for a reply of this life.
+    waiting: BTreeSet<RequestId>,
+    /// Counts the changes after which other entries may stand where some were.
+    taken_away: u64,
     pub news: Vec<Event>,
     /// Effects until the process dies.
     pub crash_in: Option<u64>,
@@ -134,9 +170,12 @@ impl Host {
             forwarded: BTreeSet::new(),
             banned: BTreeMap::new(),
             fetches: BTreeMap::new(),
+            next_fetch: 0,
             asked: BTreeMap::new(),
             replies: BTreeMap::new(),
             next_request: 0,
+            waiting: BTreeSet::new(),
+            taken_away: 0,
             news: Vec::new(),
             crash_in: None,
             fail_in: None,
@@ -182,13 +221,21 @@ impl Host {
         [configured].into_iter().chain(contacts).collect()
     }
 
-    /// Goes back to what the disk holds, as the driver does after a failed write: with no sessions.
-    pub fn rebuild(&mut self) {
+    /// Goes back to what the disk holds, as the driver does after a failed write: with no sessions,
+    /// and with a refusal for whoever waits.
+    pub fn rebuild(&mut self, why: &str) -> Vec<Act> {
         self.sessions.clear();
         self.gossip.clear();
+        let mut acts = vec![Act::CloseAll];
+        for id in std::mem::take(&mut self.waiting) {
+            let reply = Reply::Refused(why.to_owned());
+            self.replies.insert(id, reply.clone());
+            acts.push(Act::Replied(id, reply));
+        }
         if let Some(core) = &mut self.core {
             core.rebuild(self.disk.restore());
         }
+        acts
     }
 
     /// What a core that was built again is told first.
@@ -199,6 +246,7 @@ impl Host {
 
     fn forget(&mut self) {
         self.wake = None;
+        self.waiting.clear();
         self.sessions.clear();
         self.topics.clear();
         self.gossip.clear();
@@ -224,7 +272,19 @@ impl Host {
 
     pub fn request_id(&mut self) -> RequestId {
         self.next_request += 1;
-        RequestId(self.next_request)
+        let id = RequestId(self.next_request);
+        self.wait(id);
+        id
+    }
+
+    /// Somebody waits for this reply.
+    pub fn wait(&mut self, id: RequestId) {
+        self.waiting.insert(id);
+    }
+
+    /// When it wants to be woken.
+    pub fn wake(&self) -> Option<Time> {
+        self.wake
     }
 
     pub fn is_banned(&self, peer: &NodeId, now: Time) -> bool {
@@ -343,7 +403,8 @@ impl Host {
             }
             invariant::before(self, world, &effect)?;
             if matches!(effect, Effect::Persist(_)) && counts_down(&mut self.fail_in) {
-                self.drop_rest(effects);
+                acts.push(Act::NotKept);
+                self.drop_rest(effects, &mut acts);
                 self.write_failed(now, world, dice, &mut acts)?;
                 return Ok(acts);
             }
@@ -353,12 +414,19 @@ impl Host {
     }
 
     /// What depended on a write that failed does not leave; whoever waits for it is told.
-    fn drop_rest(&mut self, effects: impl Iterator<Item = Effect>) {
+    fn drop_rest(&mut self, effects: impl Iterator<Item = Effect>, acts: &mut Vec<Act>) {
         for effect in effects {
             if let Effect::Reply(id, _) = effect {
                 let why = "nothing was kept: no space left on the device".to_owned();
-                self.replies.insert(id, Reply::Refused(why));
+                self.reply(id, Reply::Refused(why), acts);
             }
+        }
+    }
+
+    fn reply(&mut self, id: RequestId, reply: Reply, acts: &mut Vec<Act>) {
+        if self.waiting.remove(&id) {
+            self.replies.insert(id, reply.clone());
+            acts.push(Act::Replied(id, reply));
         }
     }
 
@@ -369,11 +437,11 @@ impl Host {
         dice: &mut Dice,
         acts: &mut Vec<Act>,
     ) -> Result<(), Broken> {
-        self.rebuild();
+        let why = "no space left on the device".to_owned();
+        acts.extend(self.rebuild(&why));
         let Some(core) = &mut self.core else {
             return Ok(());
         };
-        let why = "no space left on the device".to_owned();
         let mut effects = core.handle(now, Input::PersistFailed { why });
         let repos = self.config.clone();
         effects.extend(core.handle(now, Input::Configured { repos }));
@@ -383,7 +451,6 @@ impl Host {
                 self.perform(now, effect, world, dice, acts)?;
             }
         }
-        acts.push(Act::CloseAll);
         acts.push(Act::Recover { ms: READ_ONLY_MS });
         Ok(())
     }
@@ -402,7 +469,9 @@ impl Host {
                     let kept = self.disk.persist(&change);
                     kept.map_err(|why| Broken::law("a change fits what is held", why.to_string()))?;
                 }
+                self.taken_away += u64::from(change.takes_entries_away());
                 invariant::kept(self, world, &change)?;
+                acts.push(Act::Kept(change));
             }
             Effect::Send { session, message } => self.send(session, message, dice, acts),
             Effect::SendEntries {
@@ -414,13 +483,18 @@ impl Host {
                 to,
                 proof,
             } => {
-                let entries = self.disk.entries(&repo, &key, from, to);
-                let message = Message::Answer {
-                    id: request,
-                    answer: Answer::Get { entries, proof },
+                let ms = dice.below(blobs::DISK_MS);
+                let read = Read {
+                    session,
+                    request,
+                    repo,
+                    key,
+                    from,
+                    to,
+                    proof,
+                    taken_away: self.taken_away,
                 };
-                invariant::wire::what_is_sent_can_be_read(&message)?;
-                self.send(session, message, dice, acts);
+                acts.push(Act::Read { ms, read });
             }
             Effect::Gossip { topic, data } => {
                 let data = lie::gossip(&self.lies, data, dice);
@@ -429,9 +503,11 @@ impl Host {
             Effect::Judge { id, verdict } => self.judge(&id, verdict, acts),
             Effect::Subscribe { topic } => {
                 self.topics.insert(topic);
+                acts.push(Act::Subscribed(topic));
             }
             Effect::Unsubscribe { topic } => {
                 self.topics.remove(&topic);
+                acts.push(Act::Unsubscribed(topic));
             }
             Effect::Dial { peer, addresses: _ } => acts.push(Act::Dial { peer }),
             Effect::Disconnect { session, ban_s } => self.disconnect(now, session, ban_s, acts),
@@ -453,10 +529,12 @@ impl Host {
             Effect::Show(snapshot) => {
                 self.snapshot = snapshot;
                 invariant::shown(self, world)?;
+                let read_only = self.snapshot.read_only.is_some();
+                acts.push(Act::Shown { read_only });
             }
             Effect::Reply(id, reply) => {
                 invariant::acknowledged::what_is_replied_is_durable(self, world, id, &reply)?;
-                self.replies.insert(id, reply);
+                self.reply(id, reply, acts);
             }
             Effect::WakeAt(time) => {
                 self.wake = Some(time);
@@ -469,6 +547,27 @@ impl Host {
             }
         }
         Ok(())
+    }
+
+    /// Entries that a peer asked for, from the disk as it is now.
+    pub fn read(&mut self, read: Read, dice: &mut Dice) -> Result<Vec<Act>, Broken> {
+        let entries = self.disk.entries(&read.repo, &read.key, read.from, read.to);
+        let same = self.taken_away == read.taken_away;
+        let (id, proof) = (read.request, read.proof);
+        let message = match same && entries.len() as u64 == read.to - read.from {
+            true => Message::Answer {
+                id,
+                answer: Answer::Get { entries, proof },
+            },
+            false => Message::Refusal {
+                id: Some(id),
+                refusal: Refusal::NotFound,
+            },
+        };
+        invariant::wire::what_is_sent_can_be_read(&message)?;
+        let mut acts = Vec::new();
+        self.send(read.session, message, dice, &mut acts);
+        Ok(acts)
     }
 
     fn forgets(&self, change: &Change) -> bool {

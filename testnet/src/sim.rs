@@ -16,7 +16,7 @@ use skep_proto::trust::file::RepoFile;
 use crate::author::World;
 use crate::dice::Dice;
 use crate::exchange::{Ask, Told};
-use crate::host::{Act, Host};
+use crate::host::{Act, Host, Read};
 use crate::invariant::{Broken, acknowledged, blobs, convergence, restart};
 use crate::lie::Lie;
 use crate::link::{Network, Place, Weather};
@@ -69,6 +69,12 @@ enum Due {
         at: Place,
         life: u64,
         input: Input,
+    },
+    /// Entries that are read from a disk for a peer.
+    Read {
+        at: Place,
+        life: u64,
+        read: Read,
     },
     Opened {
         ends: [Place; 2],
@@ -406,6 +412,12 @@ impl Sim {
                     return self.turn(at, input);
                 }
             }
+            Due::Read { at, life, read } => {
+                if self.hosts[at].life == life {
+                    let acts = self.hosts[at].read(read, &mut self.dice)?;
+                    acts.into_iter().for_each(|act| self.act(at, act));
+                }
+            }
             Due::Opened { ends } => return self.opened(ends),
             Due::Frame { stream, to, frame } => {
                 if self.net.reaches(stream, to) {
@@ -442,8 +454,10 @@ impl Sim {
             Due::Start { at } => return self.started(at),
             Due::Recover { at, life } => {
                 if self.hosts[at].life == life && self.hosts[at].is_up() {
-                    self.hosts[at].rebuild();
-                    self.crashed(at);
+                    let why = "the node recovered from a failed write";
+                    for act in self.hosts[at].rebuild(why) {
+                        self.act(at, act);
+                    }
                     let configured = self.hosts[at].configured();
                     return self.turn(at, configured);
                 }
@@ -496,6 +510,14 @@ impl Sim {
                 let back_in_ms = least + self.dice.below(most - least);
                 self.schedule(back_in_ms, Due::Start { at });
             }
+            // For the trace.
+            Act::Kept(_)
+            | Act::NotKept
+            | Act::Subscribed(_)
+            | Act::Unsubscribed(_)
+            | Act::Shown { .. }
+            | Act::Replied(..) => {}
+            Act::Read { ms, read } => self.schedule(ms, Due::Read { at, life, read }),
             Act::CloseAll => self.crashed(at),
             Act::Recover { ms } => self.schedule(ms, Due::Recover { at, life }),
         }

@@ -158,12 +158,12 @@ pub(crate) fn start_failed(error: &run::Error) -> CliError {
             Hint::new(format!("ls -ld {}; df -h {}", quoted(path), quoted(path)))
         }
         run::Error::Net(net::Error::PortInUse { .. }) => {
-            Hint::new("another port: set `listen` in config.toml, for example listen = 7702")
+            Hint::new("another port, in config.toml: listen = 7702")
         }
         run::Error::Net(_) => Hint::new("skep doctor --config"),
-        run::Error::Gateway { .. } => Hint::new(
-            "another port: set `gateway` in config.toml, for example gateway = [{ listen = \"127.0.0.1:7710\" }]",
-        ),
+        run::Error::Gateway { .. } => {
+            Hint::new("another port, in config.toml: gateway = [{ listen = \"127.0.0.1:7710\" }]")
+        }
         run::Error::Socket { path, .. } => Hint::new(format!("ls -ld {}", quoted(path))),
         run::Error::Repos(_) => Hint::new("correct the file, or move it away"),
     };

@@ -32,7 +32,8 @@ pub(crate) async fn run(args: &Node, session: &Session<'_>) -> Result<Report> {
             let mut client = running(None, session).await?;
             let status = status(&mut client).await?;
             client.ask(Request::Stop).await?;
-            client.until_gone().await;
+            let mut waiting = session.ui.progress("waiting until it has stopped", None);
+            waiting.during(client.until_gone()).await;
             Ok(Report::answer("node.stop").fact("pid", u64::from(status.pid)))
         }
     }
@@ -99,6 +100,22 @@ async fn greet(running: &Running, session: &Session<'_>) -> Result<()> {
     if let Some(gateway) = running.gateway() {
         session.ui.say(&format!("http       http://{gateway}"));
     }
+    let settings = Config::read(&session.home, session.env)?;
+    for gateway in settings.gateways.value.iter().skip(1) {
+        session.ui.warn(&format!(
+            "the gateway {gateway} does not listen: one is served so far"
+        ));
+    }
+    for repo in &status.repos {
+        let called = repo
+            .alias
+            .as_ref()
+            .map_or(repo.id.to_string(), ToString::to_string);
+        session.ui.say(&format!(
+            "follows    {called}: {}, releases: {}",
+            repo.state, repo.releases
+        ));
+    }
     for (alias, name) in own_packages(session, &mut client).await? {
         let ticket = super::repo::ticket(&alias, Some(&name), session, &mut client).await?;
         let ticket = ticket.to_text_that_fits();
@@ -139,6 +156,7 @@ async fn own_packages(
 
 async fn running(wait_s: Option<u64>, session: &Session<'_>) -> Result<Client> {
     let deadline = Instant::now() + Duration::from_secs(wait_s.unwrap_or(0));
+    let mut waiting = session.ui.progress("waiting for a node", None);
     loop {
         match Client::running(session).await {
             Ok(Some(client)) => return Ok(client),
@@ -151,7 +169,7 @@ async fn running(wait_s: Option<u64>, session: &Session<'_>) -> Result<Client> {
                     Hint::new("skep node run"),
                 ));
             }
-            _ => tokio::time::sleep(LOOK_AGAIN).await,
+            _ => waiting.during(tokio::time::sleep(LOOK_AGAIN)).await,
         }
     }
 }

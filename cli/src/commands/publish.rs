@@ -96,7 +96,8 @@ async fn publish(
     let mut author = Author::open(&session.home, place.repo, &signing, client).await?;
     author.say(vec![said], client).await?;
     remember_repository(package, &place.repo)?;
-    next_step(&place, &manifest.name, session, client).await?;
+    let published = (&manifest.name, &manifest.version);
+    next_step(&place, published, session, client).await?;
     Ok(report)
 }
 
@@ -151,11 +152,13 @@ async fn already(
 
 async fn next_step(
     place: &Place,
-    name: &Name,
+    (name, version): (&Name, &Version),
     session: &Session<'_>,
     client: &mut Client,
 ) -> Result<()> {
-    session.ui.say(&format!("published {}/{name}", place.alias));
+    session
+        .ui
+        .say(&format!("published {}/{name}@{version}", place.alias));
     if client.is_own() {
         session
             .ui

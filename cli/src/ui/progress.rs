@@ -62,9 +62,9 @@ impl<'a> Progress<'a> {
     pub(crate) async fn during<T>(&mut self, work: impl Future<Output = T>) -> T {
         tokio::pin!(work);
         loop {
-            match tokio::time::timeout(LOOK_EVERY, &mut work).await {
-                Ok(output) => return output,
-                Err(_) => self.at(self.done),
+            self.at(self.done);
+            if let Ok(output) = tokio::time::timeout(LOOK_EVERY, &mut work).await {
+                return output;
             }
         }
     }

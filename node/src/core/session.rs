@@ -81,6 +81,8 @@ pub(super) struct Session {
     /// Waiting for a free place among [`ASKED_MAX`].
     pub(super) waiting: VecDeque<Asked>,
     pub(super) walks: BTreeMap<RepoId, Walk>,
+    /// It is about to be closed for what its peer did: nothing more counts of what it brings.
+    pub(super) banned: bool,
     checks: (u64, u32),
     /// When proofs were last given, of the last [`PROOF_EVERY_MS`].
     proofs: BTreeMap<(RepoId, Key), Time>,
@@ -100,6 +102,7 @@ impl Session {
             asked: BTreeMap::new(),
             waiting: VecDeque::new(),
             walks: BTreeMap::new(),
+            banned: false,
             checks: (0, 0),
             proofs: BTreeMap::new(),
             greeted: BTreeMap::new(),

@@ -51,7 +51,8 @@ impl Core {
     }
 
     pub(in crate::core) fn heard(&mut self, session: SessionId, frame: &[u8]) {
-        let Some(peer) = self.sessions.get(&session).map(|s| s.peer) else {
+        let open = self.sessions.get(&session).filter(|s| !s.banned);
+        let Some(peer) = open.map(|s| s.peer) else {
             return;
         };
         match Message::decode(frame) {
@@ -67,8 +68,9 @@ impl Core {
     pub(in crate::core) fn misbehaved(&mut self, peer: NodeId, what: String) {
         self.remember_lie(peer, &what);
         self.tell(Event::Misbehaved { peer, what });
-        let sessions = self.sessions.iter().filter(|(_, s)| s.peer == peer);
-        for (session, _) in sessions {
+        let sessions = self.sessions.iter_mut().filter(|(_, s)| s.peer == peer);
+        for (session, open) in sessions {
+            open.banned = true;
             self.out.push(Effect::Disconnect {
                 session: *session,
                 ban_s: Some(super::peers::BAN_S),

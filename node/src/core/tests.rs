@@ -426,16 +426,38 @@ fn asked(effects: &[Effect]) -> (u32, Request) {
     requests.next_back().expect("a request")
 }
 
-#[test]
-fn a_false_root_document_costs_its_sender_the_session_and_is_told_to_who_waits() {
-    use skep_proto::sync::wire::{Answer, tag};
+/// What a liar changes of its answers.
+#[derive(Clone, Copy, PartialEq)]
+enum Lie {
+    RootSignature,
+    Checkpoint,
+}
+
+fn bend(signature: &mut skep_proto::key::Signature) {
+    let mut bytes = *signature.as_bytes();
+    bytes[0] ^= 1;
+    *signature = skep_proto::key::Signature::from_bytes(bytes);
+}
+
+/// A host waits for a repository, and the only peer that shares it lies: it is banned, nothing that
+/// it says later counts, and who waits hears what was false.
+fn check_lie(lie: Lie, said: &str) {
+    use skep_proto::sync::wire::{Answer, Record, TrieNode, tag};
     let made = made();
     let mut host = Host::new(20, &made);
     let (id, repo) = (RequestId(1), made.id);
     let wait = Input::Command(id, Command::AwaitSync { repo });
     host.core.handle(Time(0), wait);
+    let replied = |effects: &[Effect]| {
+        effects.iter().find_map(|effect| match effect {
+            Effect::Reply(to, reply) if *to == id => Some(reply.clone()),
+            _ => None,
+        })
+    };
+    let banned = |e: &Effect| matches!(e, Effect::Disconnect { ban_s: Some(_), .. });
     let mut effects = connect(&mut host, 10, true);
-    loop {
+    while !effects.iter().any(banned) {
+        assert_eq!(replied(&effects), None, "before the lie");
         let (id, request) = asked(&effects);
         let answer = match request {
             Request::Hello(_) => Answer::Hello(sync::greet::hello([99; 32])),
@@ -446,43 +468,55 @@ fn a_false_root_document_costs_its_sender_the_session_and_is_told_to_who_waits()
             }
             Request::Roots { .. } => {
                 let mut root = made.root.clone();
-                let mut bytes = *root.signatures[0].1.as_bytes();
-                bytes[0] ^= 1;
-                root.signatures[0].1 = skep_proto::key::Signature::from_bytes(bytes);
+                if lie == Lie::RootSignature {
+                    bend(&mut root.signatures[0].1);
+                }
                 Answer::Roots {
                     documents: vec![root],
                     more: false,
                 }
             }
-            other => panic!("{other:?} after a false root document"),
+            Request::Trie { .. } => {
+                let mut checkpoint = made.registrar.checkpoint().expect("signed").clone();
+                bend(&mut checkpoint.signature);
+                Answer::Trie(vec![TrieNode::Records(vec![Record::Log(checkpoint)])])
+            }
+            other => panic!("{other:?} after a lie"),
         };
-        let is_last = matches!(answer, Answer::Roots { .. });
         let heard = Input::Heard {
             session: SESSION,
             frame: Message::Answer { id, answer }.encode(),
         };
         effects = host.core.handle(Time(0), heard);
-        if is_last {
-            break;
-        }
     }
-    let banned = |e: &Effect| matches!(e, Effect::Disconnect { ban_s: Some(_), .. });
-    assert!(effects.iter().any(banned));
-    let replied = |effects: &[Effect]| {
-        effects.iter().find_map(|effect| match effect {
-            Effect::Reply(to, reply) if *to == id => Some(reply.clone()),
-            _ => None,
-        })
+    assert_eq!(replied(&effects), None, "another peer may say the truth");
+    let late = Message::Request {
+        id: 7,
+        request: Request::Roots { repo, have: 0 },
     };
-    let another_may_come = host.core.handle(Time(ANOTHER_PEER_MS - 1), Input::Woken);
-    assert_eq!(replied(&another_may_come), None);
+    let frame = late.encode();
+    let session = SESSION;
+    let late = host.core.handle(Time(0), Input::Heard { session, frame });
+    assert!(!late.iter().any(|e| matches!(e, Effect::Send { .. })));
+    let early = host.core.handle(Time(ANOTHER_PEER_MS - 1), Input::Woken);
+    assert_eq!(replied(&early), None);
     let told = replied(&host.core.handle(Time(ANOTHER_PEER_MS), Input::Woken));
     let Some(Reply::Lied { peer, what }) = told else {
         panic!("{told:?}");
     };
     assert_eq!(peer, node(10));
-    assert!(what.contains("a false root document"), "{what}");
+    assert!(what.contains(said), "{what}");
     assert!(host.core.lied.is_empty(), "and forgotten");
+}
+
+#[test]
+fn a_false_root_document_costs_its_sender_the_session_and_is_told_to_who_waits() {
+    check_lie(Lie::RootSignature, "a false root document");
+}
+
+#[test]
+fn a_false_checkpoint_costs_its_sender_the_session_and_is_told_to_who_waits() {
+    check_lie(Lie::Checkpoint, "a checkpoint with a false signature");
 }
 
 #[test]

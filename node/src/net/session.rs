@@ -87,6 +87,13 @@ pub(super) struct Inbox {
     end: oneshot::Receiver<Why>,
 }
 
+#[cfg(test)]
+impl Inbox {
+    pub(super) fn try_next(&mut self) -> Result<Vec<u8>, mpsc::error::TryRecvError> {
+        self.queue.try_recv()
+    }
+}
+
 impl Registry {
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -128,6 +128,20 @@ pub enum Loaded {
 }
 
 impl Change {
+    /// Whether entries that were here may be gone afterwards, or others stand in their place.
+    pub fn takes_entries_away(&self) -> bool {
+        match self {
+            Self::Unfollow { .. } | Self::Rewind { .. } | Self::Exchange { .. } => true,
+            Self::Follow { .. }
+            | Self::Root { .. }
+            | Self::Append { .. }
+            | Self::Checkpoint { .. }
+            | Self::Evidence { .. }
+            | Self::Fact { .. }
+            | Self::ForgetFact { .. } => false,
+        }
+    }
+
     /// The repository that must be followed for this to be kept.
     pub(super) fn needs_followed(&self) -> Option<&RepoId> {
         match self {

@@ -15,7 +15,7 @@ use crate::lie;
 use crate::sabotage::Sabotage;
 
 /// Work of the disk takes up to so long.
-const DISK_MS: u64 = 3;
+pub(super) const DISK_MS: u64 = 3;
 
 /// What is being fetched from whom.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl Host {
             acts.push(Act::Later { ms: 0, input });
             return;
         }
-        let fetch = self.request_id().0;
+        let fetch = self.fetch_id();
         let fetching = Fetch {
             peer,
             hash,
@@ -94,6 +94,11 @@ impl Host {
             hash,
             what,
         }));
+    }
+
+    fn fetch_id(&mut self) -> u64 {
+        self.next_fetch += 1;
+        self.next_fetch
     }
 
     pub(super) fn finish_blob(&mut self, hash: Blake3, dice: &mut Dice, acts: &mut Vec<Act>) {

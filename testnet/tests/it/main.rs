@@ -2,5 +2,6 @@
 
 mod processes;
 mod sim;
+mod sim_interpreter;
 mod sim_laws;
 mod tidy;

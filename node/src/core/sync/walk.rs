@@ -102,7 +102,7 @@ impl Core {
 
     /// Asks for the next nodes, or finds the walk at its end.
     pub(in crate::core) fn continue_walk(&mut self, session: SessionId, repo: RepoId) {
-        let Some(open) = self.sessions.get_mut(&session) else {
+        let Some(open) = self.sessions.get_mut(&session).filter(|s| !s.banned) else {
             return;
         };
         let asking = |asked: &Asked| matches!(asked, Asked::Trie { repo: r, .. } if *r == repo);

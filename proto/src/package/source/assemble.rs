@@ -114,6 +114,13 @@ pub fn assemble(
     let mut made = Vec::new();
     let mut details = details(source);
     let written = manifest::write_facts(&facts);
+    if let Err(error) = manifest::read_facts(&written) {
+        let hint = "put fewer objects into one package";
+        return Err(vec![problem(
+            format!("what the objects say: {error}"),
+            hint,
+        )]);
+    }
     if written.len() <= FACTS_BYTES_MAX {
         details.facts = Some(facts);
     } else {

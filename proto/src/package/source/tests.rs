@@ -359,6 +359,22 @@ fn few_files_with_long_paths_go_into_a_tree_too() {
     assert_eq!(all.expect("files").len(), 62);
 }
 
+/// What could not be read again is not published.
+#[test]
+fn facts_that_nobody_could_read_are_refused() {
+    let source = Source::parse(TEXT).expect("a source");
+    let mut object = crate::ebpf::read(OBJECT).expect("an object");
+    object.helpers = vec![1; crate::json::VALUES_MAX];
+    let mut file = found("drop.bpf.o", OBJECT);
+    file.object = Some(Ok(object));
+    let problems = assemble(&source, &repo(), &[file, found("dropctl", b"x")]);
+    let problems = problems.expect_err("too many values");
+    assert!(
+        problems[0].message.contains("too many values"),
+        "{problems:?}"
+    );
+}
+
 #[test]
 fn long_facts_go_into_a_file() {
     let source = Source::parse(TEXT).expect("a source");

@@ -7,7 +7,7 @@ use skep_proto::log::entry::{Body, Publish, handle_message};
 use skep_proto::package::dsse;
 
 use super::forge::Forger;
-use super::home::{Home, author, demo, failed};
+use super::home::{Home, author, demo, failed, with_and_without_gossip};
 use super::hostile::{Liar, Lie};
 
 /// A friend's only source tells one lie: nothing is got, exit 3, and the words say what was false.
@@ -27,7 +27,7 @@ fn lie_is_refused(lie: Lie, what: &str, gossip: bool) {
 
 #[test]
 fn what_is_told_without_a_lie_is_taken() {
-    for gossip in [true, false] {
+    with_and_without_gossip(|gossip| {
         let mut author = author(gossip);
         let ticket = author.ticket();
         author.stop();
@@ -35,51 +35,51 @@ fn what_is_told_without_a_lie_is_taken() {
         let friend = Home::new(gossip);
         friend.ok(&["get", &liar.instead_of(&ticket)]);
         friend.same_files("drop-0.1.0");
-    }
+    });
 }
 
 #[test]
 fn an_altered_root_document_is_refused() {
-    for gossip in [true, false] {
+    with_and_without_gossip(|gossip| {
         let what = "a false root document: root document of repository";
         lie_is_refused(Lie::RootDocument, what, gossip);
-    }
+    });
 }
 
 #[test]
 fn a_root_document_with_an_altered_signature_is_refused() {
-    for gossip in [true, false] {
+    with_and_without_gossip(|gossip| {
         let what = "a false root document: root document 1";
         lie_is_refused(Lie::RootSignature, what, gossip);
-    }
+    });
 }
 
 #[test]
 fn an_altered_checkpoint_is_refused() {
-    for gossip in [true, false] {
+    with_and_without_gossip(|gossip| {
         let what = "a checkpoint with a false signature";
         lie_is_refused(Lie::Checkpoint, what, gossip);
-    }
+    });
 }
 
 #[test]
 fn an_altered_entry_is_refused() {
-    for gossip in [true, false] {
+    with_and_without_gossip(|gossip| {
         let what = "entries that are not under their checkpoint";
         lie_is_refused(Lie::Entry, what, gossip);
-    }
+    });
 }
 
 #[test]
 fn an_altered_file_is_refused() {
-    for gossip in [true, false] {
+    with_and_without_gossip(|gossip| {
         lie_is_refused(Lie::Group, "is not what the manifest names", gossip);
-    }
+    });
 }
 
 #[test]
 fn who_lies_is_not_asked_where_another_source_tells_the_truth() {
-    for gossip in [true, false] {
+    with_and_without_gossip(|gossip| {
         let mut author = author(gossip);
         let (ticket, truth) = (author.ticket(), Home::new(gossip));
         author.stop();
@@ -101,7 +101,7 @@ fn who_lies_is_not_asked_where_another_source_tells_the_truth() {
             .collect();
         friend.ok(&["get", &both.to_text_that_fits()]);
         friend.same_files("drop-0.1.0");
-    }
+    });
 }
 
 /// A second home with what the first one published, and a node that serves it.
@@ -148,7 +148,7 @@ fn friend_of_a_forger(
 
 #[test]
 fn an_altered_manifest_is_refused() {
-    for gossip in [true, false] {
+    with_and_without_gossip(|gossip| {
         let altered = |mut publish: Publish, _: &SigningKey| {
             let text = String::from_utf8(publish.payload).expect("a manifest is text");
             assert!(text.contains("\"0.1.0\""), "{text}");
@@ -167,12 +167,12 @@ fn an_altered_manifest_is_refused() {
         friend.nothing_written();
         friend.fails(3, &["verify", "ana/drop@0.9.0"]);
         friend.ok(&["get", "ana/drop@0.1.0"]);
-    }
+    });
 }
 
 #[test]
 fn a_manifest_of_another_version_is_refused() {
-    for gossip in [true, false] {
+    with_and_without_gossip(|gossip| {
         let renamed = |mut publish: Publish, _: &SigningKey| {
             publish.version = "0.9.0".parse().expect("a version");
             publish
@@ -182,13 +182,13 @@ fn a_manifest_of_another_version_is_refused() {
         let what = "the manifest of `ana/drop@0.9.0` is of something else";
         assert!(said.contains(what), "{said}");
         friend.nothing_written();
-    }
+    });
 }
 
 /// A publisher whose signature is good, and whose file would be written beside the folder.
 #[test]
 fn a_manifest_with_a_path_that_escapes_is_refused_whoever_signed_it() {
-    for gossip in [true, false] {
+    with_and_without_gossip(|gossip| {
         let escaping = |mut publish: Publish, key: &SigningKey| {
             let text = String::from_utf8(publish.payload).expect("a manifest is text");
             let escaped = text.replace("\"LICENSE\"", "\"../evil\"");
@@ -211,13 +211,13 @@ fn a_manifest_with_a_path_that_escapes_is_refused_whoever_signed_it() {
         friend.nothing_written();
         let outside = [friend.path().join("evil"), friend.path().join("../evil")];
         assert!(outside.iter().all(|path| !path.exists()));
-    }
+    });
 }
 
 /// Who has the registrar's key alone tries to add a key to somebody's handle.
 #[test]
 fn a_handle_operation_with_a_false_signature_is_ineffective_and_named() {
-    for gossip in [true, false] {
+    with_and_without_gossip(|gossip| {
         let author = author(gossip);
         let forger = Forger::new(&author, "ana.registrar");
         let repo = forger.repo;
@@ -252,12 +252,12 @@ fn a_handle_operation_with_a_false_signature_is_ineffective_and_named() {
         friend.same_files("drop-0.1.0");
         // The author's own keys go on.
         author.publish("0.2.0");
-    }
+    });
 }
 
 #[test]
 fn a_flipped_bit_in_a_file_on_disk_reaches_nobody() {
-    for gossip in [true, false] {
+    with_and_without_gossip(|gossip| {
         let mut author = author(gossip);
         author.stop();
         let blobs = author.path().join("store/blobs");
@@ -284,5 +284,5 @@ fn a_flipped_bit_in_a_file_on_disk_reaches_nobody() {
         assert!(said.contains("of the files"), "{said}");
         friend.nothing_written();
         author.wait_for_log("was damaged on disk and is set aside");
-    }
+    });
 }

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::home::{Home, author, failed, wait_until};
+use super::home::{Home, author, failed, wait_until, with_and_without_gossip};
 
 /// Small enough to be filled at once, with room for an index and some releases.
 const SIZE: &str = "size=48m,mode=0700";
@@ -141,7 +141,7 @@ fn a_publish_to_a_node_without_room_keeps_what_was_there_and_is_done_when_there_
 
 #[test]
 fn a_get_without_room_writes_nothing_and_is_done_when_there_is_some() {
-    for gossip in [true, false] {
+    with_and_without_gossip(|gossip| {
         let Some(small) = Small::mount() else {
             return;
         };
@@ -168,13 +168,13 @@ fn a_get_without_room_writes_nothing_and_is_done_when_there_is_some() {
         assert!(refused >= 3, "only {refused} found no room");
         friend.ok(&["get", "ana/drop"]);
         friend.same_files("drop-0.1.0");
-    }
+    });
 }
 
 /// A mirror whose disk is full goes on serving what it has, and says that it takes nothing.
 #[test]
 fn a_node_without_room_is_read_only_and_serves_and_takes_again_when_there_is_some() {
-    for gossip in [true, false] {
+    with_and_without_gossip(|gossip| {
         let Some(small) = Small::mount() else {
             return;
         };
@@ -210,7 +210,7 @@ fn a_node_without_room_is_read_only_and_serves_and_takes_again_when_there_is_som
         mirror.wait_for("0.2.0");
         assert!(kept().contains("\"read_only\":null"), "{}", kept());
         assert!(mirror.is_up());
-    }
+    });
 }
 
 #[test]

@@ -49,6 +49,23 @@ pub(super) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
     }
 }
 
+/// Runs a test twice at the same time, with gossip and without.
+pub(super) fn with_and_without_gossip(test: impl Fn(bool) + Sync) {
+    std::thread::scope(|scope| {
+        let both = [true, false].map(|gossip| {
+            scope.spawn({
+                let test = &test;
+                move || test(gossip)
+            })
+        });
+        for one in both {
+            if let Err(failed) = one.join() {
+                std::panic::resume_unwind(failed);
+            }
+        }
+    });
+}
+
 /// A home, and the node that runs in it.
 pub(super) struct Home {
     path: PathBuf,

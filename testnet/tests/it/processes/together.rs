@@ -5,7 +5,7 @@ use std::process::Child;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::home::{Home, author, demo, failed, wait_until};
+use super::home::{Home, author, demo, failed, wait_until, with_and_without_gossip};
 use super::hostile::{Liar, Lie};
 
 /// Sixteen MiB: 64 groups.
@@ -38,7 +38,7 @@ fn heavy_author(gossip: bool) -> (Home, String) {
 /// No node runs: the first command runs one, the others use it, whoever ends first.
 #[test]
 fn several_gets_at_once_in_one_home_all_succeed() {
-    for gossip in [true, false] {
+    with_and_without_gossip(|gossip| {
         let author = author(gossip);
         author.publish("0.2.0");
         let friend = Home::new(gossip);
@@ -60,13 +60,13 @@ fn several_gets_at_once_in_one_home_all_succeed() {
             let names = fs::read_dir(friend.path().join(folder)).expect("a folder");
             assert_eq!(names.count(), 1, "no part stays in {folder}");
         }
-    }
+    });
 }
 
 /// A command that is done before another one that uses its node waits for that one.
 #[test]
 fn a_get_that_ends_first_does_not_take_the_node_from_another() {
-    for gossip in [true, false] {
+    with_and_without_gossip(|gossip| {
         let (author, ticket) = heavy_author(gossip);
         let slow = Liar::start(&author, Lie::Slow, gossip);
         let friend = Home::new(gossip);
@@ -83,12 +83,12 @@ fn a_get_that_ends_first_does_not_take_the_node_from_another() {
         succeeds(long);
         friend.same_files("long/drop-0.1.0");
         assert!(!friend.path().join("short/drop-0.1.0").exists());
-    }
+    });
 }
 
 #[test]
 fn a_get_succeeds_while_a_publish_runs_in_the_same_home() {
-    for gossip in [true, false] {
+    with_and_without_gossip(|gossip| {
         let home = Home::new(gossip);
         home.publish("0.1.0");
         let heavy = home.heavy_package("0.2.0", HEAVY_BYTES);
@@ -102,13 +102,13 @@ fn a_get_succeeds_while_a_publish_runs_in_the_same_home() {
         }
         assert_eq!(home.newest().as_deref(), Some("0.2.0"));
         home.publish("0.3.0");
-    }
+    });
 }
 
 /// Two publishes at once with one key must not make it sign two histories.
 #[test]
 fn two_publishes_at_once_leave_one_history() {
-    for gossip in [true, false] {
+    with_and_without_gossip(|gossip| {
         let mut home = Home::new(gossip);
         home.publish("0.1.0");
         let first = home.package("0.2.0");
@@ -133,12 +133,12 @@ fn two_publishes_at_once_leave_one_history() {
         home.publish("0.4.0");
         let shown = home.ok(&["repo", "show", "ana", "--json"]);
         assert!(shown.contains("\"forked_keys\":[]"), "{shown}");
-    }
+    });
 }
 
 #[test]
 fn a_get_that_is_interrupted_keeps_its_part_and_goes_on_from_there() {
-    for gossip in [true, false] {
+    with_and_without_gossip(|gossip| {
         let (author, ticket) = heavy_author(gossip);
         let slow = Liar::start(&author, Lie::Slow, gossip);
         let ticket = slow.instead_of(&ticket);
@@ -167,12 +167,12 @@ fn a_get_that_is_interrupted_keeps_its_part_and_goes_on_from_there() {
         );
         let parts = fs::read_dir(friend.path().join("store/partial")).expect("parts");
         assert_eq!(parts.count(), 0, "and nothing of it stays");
-    }
+    });
 }
 
 #[test]
 fn an_interrupted_publish_is_finished_by_the_next() {
-    for gossip in [true, false] {
+    with_and_without_gossip(|gossip| {
         let home = Home::new(gossip);
         home.publish("0.1.0");
         let heavy = home.heavy_package("0.2.0", HEAVY_BYTES);
@@ -185,5 +185,5 @@ fn an_interrupted_publish_is_finished_by_the_next() {
         assert_eq!(home.newest().as_deref(), Some("0.2.0"));
         assert!(demo().join("dropctl").exists());
         home.publish("0.3.0");
-    }
+    });
 }
