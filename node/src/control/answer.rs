@@ -10,7 +10,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use skep_proto::control::{Peer, Progress, Refusal, Refused, Request, Response, Status};
+use skep_proto::control::{
+    GatewayLine, Peer, Progress, Refusal, Refused, Request, Response, Status,
+};
 use skep_proto::id::RepoId;
 use skep_proto::name::RepoRef;
 use skep_proto::trust::Asked;
@@ -20,6 +22,7 @@ use super::{Connection, Error};
 use crate::config::Config;
 use crate::core::{Command, Input, Reply, RequestId};
 use crate::driver::Handle;
+use crate::gateway::{Mode, Refusals};
 use crate::perform::InFlight;
 use crate::snapshot::{RepoSnapshot, Snapshot};
 use crate::store::Store;
@@ -31,7 +34,8 @@ pub(crate) struct Answers {
     pub(crate) node: Handle,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) net: net::Net,
-    pub(crate) gateway: Option<SocketAddr>,
+    pub(crate) gateways: Vec<(SocketAddr, Mode)>,
+    pub(crate) refusals: Refusals,
     pub(crate) in_flight: InFlight,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) started: Instant,
@@ -174,9 +178,18 @@ impl Answers {
             peers: snapshot.peers.len(),
             addresses: self.addresses(),
             repos: snapshot.repos().map(|repo| repo.line()).collect(),
-            gateway: self.gateway.map(|address| format!("http://{address}")),
+            gateways: self.gateway_lines(),
+            refusals: self.refusals.all(),
             read_only: snapshot.read_only.clone(),
         })
+    }
+
+    fn gateway_lines(&self) -> Vec<GatewayLine> {
+        let line = |(address, mode): &(SocketAddr, Mode)| GatewayLine {
+            address: format!("http://{address}"),
+            mode: mode.to_string(),
+        };
+        self.gateways.iter().map(line).collect()
     }
 
     /// Where this node can be reached: what was configured, then where it listens.

@@ -187,7 +187,10 @@ fn the_bytes_are_pinned() {
             "drop.tar.gz",
             "aac59e7b3dc04d20930b7243e9a2d5a61be5ad4dc1dea887f6b696b14b70df0c",
         ),
-        ("drop.zip", "788f7a5d3d163e5b8350851f24d127c331b51321b4e5a3941510be324bfc1e2e"),
+        (
+            "drop.zip",
+            "788f7a5d3d163e5b8350851f24d127c331b51321b4e5a3941510be324bfc1e2e",
+        ),
     ];
     for (name, expected) in pinned {
         let (_, bytes) = rendered(&blobs, &files, name);
