@@ -39,8 +39,9 @@ use crate::snapshot::Snapshot;
 use repository::Repository;
 use session::Session;
 
-/// How often what is held is compared with a random peer: gossip that announces once leaves
-/// somebody without the news, this does not.
+/// How often what is held of each repository is compared with a random peer: gossip that announces
+/// once leaves somebody without the news, this does not. One after the other: all at once would
+/// keep a session that shares hundreds busy for seconds, and what is new behind them.
 const ANTI_ENTROPY_MS: u64 = 60_000;
 /// How long `AwaitSync` waits for a peer.
 const AWAIT_SYNC_MS: u64 = 15_000;
@@ -78,6 +79,8 @@ pub struct Core {
     topics: BTreeSet<[u8; 32]>,
     read_only: Option<String>,
     next_round: Time,
+    /// The repository that was compared last.
+    compared: Option<RepoId>,
     /// What readers see was changed since it was last shown.
     unseen: bool,
     out: Vec<Effect>,
@@ -103,6 +106,7 @@ impl Core {
             topics: BTreeSet::new(),
             read_only: None,
             next_round: Time(ANTI_ENTROPY_MS),
+            compared: None,
             unseen: true,
             out: Vec::new(),
         };
@@ -376,6 +380,7 @@ impl Core {
 
     fn woken(&mut self) {
         self.overdue();
+        self.resume_walks();
         let (due, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.awaiting_sync)
             .into_iter()
             .partition(|(.., deadline)| *deadline <= self.now);
@@ -394,7 +399,9 @@ impl Core {
         self.lied
             .retain(|repo, _| awaited.iter().any(|(_, awaited, _)| awaited == repo));
         if self.now >= self.next_round {
-            self.next_round = self.now.after(ANTI_ENTROPY_MS);
+            let repos = u64::try_from(self.repos.len()).unwrap_or(u64::MAX);
+            let turn_ms = ANTI_ENTROPY_MS / repos.clamp(1, ANTI_ENTROPY_MS);
+            self.next_round = self.now.after(turn_ms);
             self.anti_entropy();
         }
         self.dial_configured();

@@ -189,10 +189,7 @@ fn a_write_is_durable_before_anything_after_it_leaves(it: &mut dyn Interpreter) 
 fn writes_are_made_in_order(it: &mut dyn Interpreter) {
     let changes = [follow(), fact(1), fact(2), fact(3)];
     let seen = it.perform(changes.iter().cloned().map(Effect::Persist).collect());
-    let kept: Vec<Seen> = changes
-        .into_iter()
-        .map(|c| Seen::Kept(Box::new(c)))
-        .collect();
+    let kept: Vec<Seen> = changes.into_iter().map(Box::new).map(Seen::Kept).collect();
     assert_eq!(seen, kept);
 }
 

@@ -96,10 +96,6 @@ impl Driver {
         }
     }
 
-    fn taken_away(&self) -> u64 {
-        self.taken_away.load(Ordering::SeqCst)
-    }
-
     fn send(&self, session: SessionId, message: &Message) {
         if let Some(open) = self.sessions.get(&session) {
             self.net.send(open.net, message.encode());
@@ -118,7 +114,8 @@ impl Driver {
             return;
         };
         let (store, net, session) = (Arc::clone(&self.store), self.net.clone(), open.net);
-        let (taken_away, before) = (Arc::clone(&self.taken_away), self.taken_away());
+        let taken_away = Arc::clone(&self.taken_away);
+        let before = taken_away.load(Ordering::SeqCst);
         tokio::task::spawn_blocking(move || {
             let read = store.entries(&repo, &key, from, to);
             if let Err(error) = &read {

@@ -37,6 +37,8 @@ pub struct Repo {
     root: SigningKey,
     pub documents: Vec<SignedRoot>,
     pub registrar: Log,
+    /// Those that a root document replaced.
+    former: Vec<Log>,
     pub publishers: Vec<Publisher>,
     /// Logs of keys that nobody admitted.
     pub strangers: Vec<Log>,
@@ -94,6 +96,7 @@ impl World {
             documents: vec![signed(payload, &[&root, &registrar])],
             root,
             registrar: Log::new(id, registrar),
+            former: Vec::new(),
             publishers: Vec::new(),
             strangers: Vec::new(),
         };
@@ -241,27 +244,48 @@ impl Repo {
     }
 
     /// The next root document: the same, renamed.
-    pub fn next_document(&mut self) -> SignedRoot {
+    pub fn next_document(&mut self) {
+        self.sign_next(None);
+    }
+
+    /// The next root document: another registrar goes on where the one until now ends.
+    pub fn replace_registrar(&mut self) {
+        let count = self.former.len();
+        let next = self.secret(&format!("registrar {count}"));
+        self.sign_next(Some(next));
+    }
+
+    fn sign_next(&mut self, registrar: Option<SigningKey>) {
         let latest = self.documents.last().expect("there is a first one");
         let document = RootDocument::parse(&latest.payload).expect("it was signed here");
         let mut next = document.successor(&latest.payload, self.registrar.tip.size());
         next.name = format!("{} {}", self.alias, next.version);
+        if let Some(registrar) = &registrar {
+            // Nobody has seen anything of the new one yet.
+            next.seen = 0;
+            let Mark { size, root, .. } = self.registrar.mark();
+            next.replace_registrar(size, root, registrar.key());
+        }
         let payload = next.to_payload().expect("a document within the limits");
-        let signed = signed(payload, &[&self.root]);
-        self.documents.push(signed.clone());
-        signed
+        let by: Vec<&SigningKey> = [&self.root].into_iter().chain(&registrar).collect();
+        self.documents.push(signed(payload, &by));
+        if let Some(registrar) = registrar {
+            let new = Log::new(self.id, registrar);
+            let former = std::mem::replace(&mut self.registrar, new);
+            self.former.push(former);
+        }
     }
 
-    /// Logs as their authors keep them: the registrar's first, without other branches.
+    /// Logs as their authors keep them: the registrars' first, without other branches.
     pub fn logs(&self) -> impl Iterator<Item = &Log> {
-        let published = self.publishers.iter().flat_map(|p| &p.logs);
-        [&self.registrar].into_iter().chain(published)
+        let registrars = self.former.iter().chain([&self.registrar]);
+        registrars.chain(self.publishers.iter().flat_map(|p| &p.logs))
     }
 
     pub fn log_mut(&mut self, key: &Key) -> Option<&mut Log> {
+        let registrars = self.former.iter_mut().chain([&mut self.registrar]);
         let published = self.publishers.iter_mut().flat_map(|p| &mut p.logs);
-        let mut logs = [&mut self.registrar].into_iter().chain(published);
-        logs.find(|log| log.key() == *key)
+        registrars.chain(published).find(|log| log.key() == *key)
     }
 
     /// Every log that was ever signed: key, and all of its branches.

@@ -282,6 +282,11 @@ impl Host {
         self.waiting.insert(id);
     }
 
+    /// Who waits for a reply still.
+    pub fn waiting(&self) -> impl Iterator<Item = RequestId> {
+        self.waiting.iter().copied()
+    }
+
     /// When it wants to be woken.
     pub fn wake(&self) -> Option<Time> {
         self.wake
@@ -319,9 +324,8 @@ impl Host {
             return Vec::new();
         };
         let mut inputs = vec![Input::Closed { session }];
-        if !self.is_connected_to(&peer) {
-            inputs.extend(self.fetches_lost(peer));
-        }
+        // Of two connections, nobody says on which one a fetch ran.
+        inputs.extend(self.fetches_lost(peer));
         inputs
     }
 

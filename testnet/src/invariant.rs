@@ -1,6 +1,7 @@
 //! Laws: what holds in every run, checked after every step that could break them.
 
 pub mod acknowledged;
+pub mod answered;
 pub mod blobs;
 pub mod bounded;
 pub mod committed;

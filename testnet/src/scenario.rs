@@ -3,6 +3,7 @@
 use skep_node::core::{Command, Holding, HoldingReason};
 use skep_proto::hash::Sha256;
 use skep_proto::id::RepoId;
+use skep_proto::sync::wire::ENTRIES_BYTES_MAX;
 
 use crate::author::Released;
 use crate::dice::Dice;
@@ -19,6 +20,8 @@ const PAUSE_MS: u64 = 4_000;
 const BLOB_BYTES_MAX: u64 = 3 * 262_144 + 77;
 /// Longest filler of a manifest: some logs then need more than one answer.
 const FILLER_BYTES_MAX: u64 = 30_000;
+/// When a late node comes, in milliseconds.
+const LATE_MS: u64 = 70_000;
 /// Most files in one run: hashing them is what a run costs.
 const BLOBS_MAX: usize = 6;
 
@@ -43,6 +46,12 @@ pub struct Plan {
     pub cuts: bool,
     /// Files that are published and fetched.
     pub blobs: bool,
+    /// Logs of which a newcomer needs several answers.
+    pub bulk: bool,
+    /// A node that comes when most has happened.
+    pub late: bool,
+    /// Nodes that stop following a repository, and follow it again.
+    pub fickle: bool,
 }
 
 impl Plan {
@@ -60,6 +69,9 @@ impl Plan {
             forks: false,
             cuts: false,
             blobs: false,
+            bulk: false,
+            late: false,
+            fickle: false,
         }
     }
 
@@ -88,12 +100,15 @@ impl Plan {
             forks: dice.chance(OFTEN / 2),
             cuts: dice.chance(OFTEN),
             blobs: dice.chance(OFTEN),
+            bulk: dice.chance(OFTEN / 3),
+            late: dice.chance(OFTEN / 2),
+            fickle: dice.chance(OFTEN / 2),
         }
     }
 
     /// Lets it happen, and checks at the end what holds at the end of every run.
     pub fn run(&self, sim: &mut Sim) -> Result<(), Broken> {
-        self.begin(sim);
+        self.begin(sim)?;
         let mut story = Story::default();
         for _ in 0..self.events {
             self.next(sim, &mut story)?;
@@ -103,7 +118,7 @@ impl Plan {
         sim.finish()
     }
 
-    fn begin(&self, sim: &mut Sim) {
+    fn begin(&self, sim: &mut Sim) -> Result<(), Broken> {
         sim.net.weather = self.weather;
         let repos: Vec<RepoId> = (0..self.repos)
             .map(|number| {
@@ -118,11 +133,16 @@ impl Plan {
             sim.add_host(&repos, lies);
         }
         sim.start_all();
+        if self.late {
+            sim.run_ms(0)?;
+            sim.crash(self.nodes - 1, LATE_MS);
+        }
+        Ok(())
     }
 
     fn next(&self, sim: &mut Sim, story: &mut Story) -> Result<(), Broken> {
         let repo = sim.dice.index(self.repos);
-        match sim.dice.below(12) {
+        match sim.dice.below(15) {
             0..5 => publish(sim, story, repo, self.blobs),
             5 => {
                 let publishers = sim.world.repos[repo].publishers.len();
@@ -142,6 +162,16 @@ impl Plan {
                 }
             }
             11 if self.forks => fork(sim, repo, self.cuts),
+            12 if self.bulk && !std::mem::replace(&mut story.bulk, true) => {
+                publish_much(sim, story, repo);
+            }
+            13 if self.fickle => change_mind(sim, repo),
+            14 => {
+                if let Some(at) = sim.anybody() {
+                    let repo = sim.world.repos[repo].id;
+                    sim.command(at, Command::AwaitSync { repo });
+                }
+            }
             _ if self.blobs => want(sim, story),
             _ => bring(sim, repo),
         }
@@ -153,6 +183,8 @@ impl Plan {
 #[derive(Default)]
 struct Story {
     released: usize,
+    /// Whether much was published at once.
+    bulk: bool,
     files: Vec<File>,
 }
 
@@ -185,6 +217,27 @@ fn publish(sim: &mut Sim, story: &mut Story, repo: usize, with_file: bool) {
         offer(sim, story, &released);
     }
     bring(sim, repo);
+}
+
+/// Somebody publishes more than one answer holds.
+fn publish_much(sim: &mut Sim, story: &mut Story, repo: usize) {
+    let publisher = sim.dice.index(sim.world.repos[repo].publishers.len());
+    let filler = usize::try_from(FILLER_BYTES_MAX).unwrap_or(0);
+    for _ in 0..ENTRIES_BYTES_MAX / filler + 3 {
+        story.released += 1;
+        let version = format!("1.{}.0", story.released - 1);
+        sim.world.repos[repo].publish(publisher, &version, filler);
+    }
+    bring(sim, repo);
+}
+
+/// A node follows a repository no longer, or again.
+fn change_mind(sim: &mut Sim, repo: usize) {
+    let repo = sim.world.repos[repo].id;
+    if let Some(at) = sim.anybody() {
+        let follows = sim.host(at).follows(&repo);
+        sim.follow(at, repo, !follows);
+    }
 }
 
 /// A node has the file of a release, and offers it to others.
@@ -255,13 +308,12 @@ fn bring(sim: &mut Sim, repo: usize) {
 }
 
 fn change_authority(sim: &mut Sim, repo: usize) {
-    match sim.dice.below(4) {
+    match sim.dice.below(5) {
+        4 => sim.world.repos[repo].replace_registrar(),
         0 => {
             sim.world.repos[repo].admit();
         }
-        1 => {
-            sim.world.repos[repo].next_document();
-        }
+        1 => sim.world.repos[repo].next_document(),
         2 => {
             let publisher = sim.dice.index(sim.world.repos[repo].publishers.len());
             // A key that has forked is dead, and its handle with it in these runs.

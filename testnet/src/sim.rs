@@ -17,7 +17,7 @@ use crate::author::World;
 use crate::dice::Dice;
 use crate::exchange::{Ask, Told};
 use crate::host::{Act, Host, Read};
-use crate::invariant::{Broken, acknowledged, blobs, convergence, restart};
+use crate::invariant::{Broken, acknowledged, answered, blobs, convergence, restart};
 use crate::lie::Lie;
 use crate::link::{Network, Place, Weather};
 use crate::trace::Trace;
@@ -206,6 +206,21 @@ impl Sim {
         id
     }
 
+    /// A node follows a repository from now on, or no longer: its file comes or goes.
+    pub fn follow(&mut self, at: Place, repo: RepoId, on: bool) {
+        let mut followed: Vec<RepoId> = self.world.repos.iter().map(|repo| repo.id).collect();
+        followed.retain(|id| match *id == repo {
+            true => on,
+            false => self.hosts[at].follows(id),
+        });
+        let repos = self.config(&followed);
+        let host = &mut self.hosts[at];
+        host.config.clone_from(&repos);
+        let life = host.life;
+        let input = Input::Configured { repos };
+        self.schedule(0, Due::Own { at, life, input });
+    }
+
     /// A node needs blobs.
     pub fn want(&mut self, at: Place, repo: RepoId, blobs: Vec<(Blake3, u64)>) -> RequestId {
         let host = &mut self.hosts[at];
@@ -345,6 +360,19 @@ impl Sim {
             gossip,
             ..Weather::CALM
         };
+        for at in 0..self.hosts.len() {
+            for repo in self
+                .world
+                .repos
+                .iter()
+                .map(|repo| repo.id)
+                .collect::<Vec<_>>()
+            {
+                if !self.hosts[at].follows(&repo) {
+                    self.follow(at, repo, true);
+                }
+            }
+        }
         for repo in 0..self.world.repos.len() {
             self.bring_all(repo)?;
         }
@@ -353,6 +381,7 @@ impl Sim {
         for (at, host) in self.hosts.iter().enumerate() {
             acknowledged::everything_acknowledged_is_there(host, &self.world)?;
             blobs::every_blob_has_its_hash(host)?;
+            answered::who_asks_is_answered(host)?;
             let wants = self.wants.get(&at);
             acknowledged::everything_stored_is_there(host, wants.map_or(&[], Vec::as_slice))?;
         }

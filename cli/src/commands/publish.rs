@@ -94,7 +94,11 @@ async fn publish(
         })
         .await?;
     let mut author = Author::open(&session.home, place.repo, &signing, client).await?;
-    author.say(vec![said], client).await?;
+    // What an interrupted command had signed is told to the node only now, and another command may
+    // have been faster: from here on nobody else signs with this key.
+    if !already(&place, &manifest.name, &manifest.version, hash, client).await? {
+        author.say(vec![said], client).await?;
+    }
     remember_repository(package, &place.repo)?;
     let published = (&manifest.name, &manifest.version);
     next_step(&place, published, session, client).await?;

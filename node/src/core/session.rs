@@ -65,6 +65,8 @@ pub(super) struct Walk {
     pub(super) again: bool,
     /// Entries that this walk found and that are still being fetched.
     pub(super) fetching: BTreeSet<Key>,
+    /// More was found in a second than this peer may have checked: it goes on then.
+    pub(super) paused: Option<Time>,
 }
 
 #[derive(Debug)]
@@ -127,6 +129,27 @@ impl Session {
         self.checks.1 <= SIGNATURE_CHECKS_PER_S
     }
 
+    /// What a walk found could not be checked in this second: it goes on in the next one, and once
+    /// more from the beginning.
+    pub(super) fn pause(&mut self, repo: &RepoId, now: Time) {
+        if let Some(walk) = self.walks.get_mut(repo) {
+            walk.again = true;
+            walk.paused = Some(Time((now.0 / 1_000 + 1) * 1_000));
+        }
+    }
+
+    /// Repositories whose walks may go on.
+    pub(super) fn resume(&mut self, now: Time) -> Vec<RepoId> {
+        let mut resumed = Vec::new();
+        for (repo, walk) in &mut self.walks {
+            if walk.paused.is_some_and(|until| until <= now) {
+                walk.paused = None;
+                resumed.push(*repo);
+            }
+        }
+        resumed
+    }
+
     pub(super) fn queues(&self) -> [Queue; 2] {
         let asked = Queue {
             name: "unanswered requests to a peer",
@@ -163,8 +186,10 @@ impl Session {
         first
     }
 
-    /// When the first unanswered request is overdue.
+    /// When the first unanswered request is overdue, or a walk goes on.
     pub(super) fn deadline(&self) -> Option<Time> {
-        self.asked.values().map(|(_, deadline)| *deadline).min()
+        let paused = self.walks.values().filter_map(|walk| walk.paused);
+        let asked = self.asked.values().map(|(_, deadline)| *deadline);
+        asked.chain(paused).min()
     }
 }

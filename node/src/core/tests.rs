@@ -32,12 +32,16 @@ fn made() -> Made {
 }
 
 fn made_for(visibility: Visibility) -> Made {
+    made_called("ana", visibility)
+}
+
+fn made_called(name: &str, visibility: Visibility) -> Made {
     let (root_key, registrar_key, publisher_key) = (signing(1), signing(2), signing(3));
     let keys = RootKeys {
         keys: vec![root_key.key()],
         threshold: 1,
     };
-    let document = RootDocument::first("ana", keys, registrar_key.key(), visibility);
+    let document = RootDocument::first(name, keys, registrar_key.key(), visibility);
     let payload = document.to_payload().expect("a document");
     let id = root::repo_id(&payload);
     let message = root::message(&payload);
@@ -256,6 +260,49 @@ fn what_one_has_the_other_has_after_one_conversation() {
     assert!(b.listed(&made));
     assert_eq!(a.view_hash(&made), b.view_hash(&made));
     assert!(messages < 40, "{messages} messages for four entries");
+}
+
+#[test]
+fn repositories_are_compared_one_after_the_other_and_each_within_a_minute() {
+    let all = ["ana", "ben", "cem"].map(|name| made_called(name, Visibility::Public));
+    let follow_all = |n| {
+        let mut host = Host::new(n, &all[0]);
+        let configured = all.iter().map(|made| match made.configured() {
+            Input::Configured { repos } => repos,
+            other => panic!("{other:?}"),
+        });
+        let repos = configured.flatten().collect();
+        host.core.handle(Time(0), Input::Configured { repos });
+        for made in &all {
+            assert_eq!(host.command(made.put_root()).1, Reply::Done);
+        }
+        host
+    };
+    let (mut a, mut b) = (follow_all(10), follow_all(20));
+    converse(&mut a, &mut b, &all[0]);
+    let mut compared = Vec::new();
+    for second in 0..120 {
+        let effects = a.core.handle(Time(1_000 * second), Input::Woken);
+        let asked = effects.iter().filter_map(|effect| match effect {
+            Effect::Send {
+                message:
+                    Message::Request {
+                        request: Request::Roots { repo, .. },
+                        ..
+                    },
+                ..
+            } => Some(*repo),
+            _ => None,
+        });
+        let asked: Vec<RepoId> = asked.collect();
+        assert!(asked.len() <= 1, "{} at once", asked.len());
+        compared.extend(asked);
+    }
+    assert_eq!(compared.len(), all.len());
+    compared.sort();
+    let mut ids = all.each_ref().map(|made| made.id);
+    ids.sort();
+    assert_eq!(compared, ids);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use skep_proto::sync::wire::{Answer, Hello, Message, Push, Record, Refusal, Requ
 
 use skep_proto::trust::Asked;
 
-use liar::{Liar, Made, Node, SECOND, SESSION, signing};
+use liar::{Liar, Made, Meeting, Node, SECOND, SESSION, signing};
 
 /// Every answer that an honest peer with nothing to offer would give.
 fn nothing(request: &Request) -> Option<Answer> {
@@ -599,6 +599,38 @@ fn who_says_again_and_again_that_it_follows_is_compared_with_once() {
         });
     }
     assert_eq!(comparisons, 0, "the session has just begun with one");
+}
+
+/// What is above the budget of signature checks waits; it is not lost.
+#[test]
+fn more_logs_than_may_be_checked_in_a_second_arrive_over_several() {
+    let made = Made::with_keys(264);
+    let (mut a, mut b) = (Node::follower(&made, 10), Node::follower(&made, 11));
+    a.learn(&made);
+    for tip in &made.others {
+        assert_eq!(a.append(&made, tip, 0), Reply::Done);
+    }
+    let held = |node: &Node| {
+        let all = made.others.iter();
+        all.filter(|tip| node.stored(&made.id, tip.key()) == tip.pending())
+            .count()
+    };
+    let mut meeting = Meeting::begin(&mut a, &mut b);
+    meeting.carry(&mut a, &mut b);
+    let first = held(&b);
+    assert!(
+        (200..256).contains(&first),
+        "{first} logs in the first second"
+    );
+    for second in 1..=2 {
+        for node in [&mut a, &mut b] {
+            node.now = Time(1_000 * second);
+        }
+        meeting.wake(&mut a, &mut b);
+        meeting.carry(&mut a, &mut b);
+    }
+    assert_eq!(held(&b), made.others.len());
+    assert_eq!(a.view_hash(&made), b.view_hash(&made));
 }
 
 #[test]

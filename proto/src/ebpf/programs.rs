@@ -14,6 +14,11 @@ const SLOT: usize = 8;
 const CALL: u8 = 0x85;
 /// `BPF_LD | BPF_IMM | BPF_DW`: takes two slots, of which the second is no instruction.
 const LOAD_64: u8 = 0x18;
+/// `BPF_PSEUDO_CALL`: a call of a function of the same object; 0 is one of a BPF helper.
+const SUBPROGRAM: u8 = 1;
+/// `BPF_PSEUDO_FUNC`: the address of a function of the same object; 0 is a plain number, or what a
+/// relocation makes of it.
+const FUNCTION_ADDRESS: u8 = 4;
 
 pub(super) fn read(file: &File<'_>) -> Result<Vec<Program>, Error> {
     let mut found = Vec::new();
@@ -71,10 +76,19 @@ pub(super) fn helpers(file: &File<'_>) -> Result<Vec<u32>, Error> {
     for section in code() {
         let mut slots = section.data.chunks_exact(SLOT);
         while let Some(slot) = slots.next() {
-            if slot.first() == Some(&LOAD_64) {
-                slots.next();
+            match (slot, source_register(slot, file.endian)) {
+                ([LOAD_64, ..], 0 | FUNCTION_ADDRESS) => drop(slots.next()),
+                ([CALL, _, _, _, immediate @ ..], 0) => {
+                    helpers.extend(file.endian.u32(immediate));
+                }
+                ([CALL, ..], SUBPROGRAM) => {}
+                ([LOAD_64 | CALL, ..], _) => {
+                    return Err(Error::Malformed(
+                        "an instruction that names a map or a kernel function by number",
+                    ));
+                }
+                _ => {}
             }
-            helpers.extend(called_helper(slot, file.endian));
             if helpers.len() > HELPERS_MAX {
                 return Err(Error::TooMany {
                     what: "BPF helpers",
@@ -86,15 +100,13 @@ pub(super) fn helpers(file: &File<'_>) -> Result<Vec<u32>, Error> {
     Ok(helpers.into_iter().collect())
 }
 
-/// The helper that an instruction calls: `src_reg` 0; 1 is a call of a subprogram, 2 of a kernel
-/// function.
-fn called_helper(slot: &[u8], endian: Endian) -> Option<u32> {
-    let &[CALL, registers, _, _, ref immediate @ ..] = slot else {
-        return None;
-    };
-    let source = match endian {
+/// In a call it says what is called, in a 64-bit load what is loaded. Only loaders write other values
+/// than those that are let through here: descriptors of maps in their own process, numbers of types
+/// and functions of the kernel that runs. In an object they would reach what nothing else in it names.
+fn source_register(slot: &[u8], endian: Endian) -> u8 {
+    let registers = slot.get(1).copied().unwrap_or_default();
+    match endian {
         Endian::Little => registers >> 4,
         Endian::Big => registers & 0x0f,
-    };
-    (source == 0).then(|| endian.u32(immediate)).flatten()
+    }
 }

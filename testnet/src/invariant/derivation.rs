@@ -56,7 +56,7 @@ struct Derived {
 }
 
 impl Derived {
-    /// Runs here have one registrar, and one signature is enough for everything.
+    /// In runs here one signature is enough for everything.
     fn of(id: &RepoId, folder: &Folder) -> Self {
         let mut derived = Self {
             keys: BTreeMap::new(),
@@ -64,12 +64,19 @@ impl Derived {
             cuts: BTreeMap::new(),
             tips: BTreeMap::new(),
         };
-        let first = folder.roots.get(id.hash());
-        let registrar = first.and_then(|root| RootDocument::parse(&root.payload).ok());
-        let registrar = registrar.map(|document| document.registrars.live);
-        let log = registrar.and_then(|key| folder.logs.get(&key));
-        for entry in log.iter().flat_map(|log| said(log)) {
-            derived.take(id, entry.body);
+        // Runs here have no rival documents.
+        let documents = folder.roots.values();
+        let documents = documents.filter_map(|root| RootDocument::parse(&root.payload).ok());
+        let Some(latest) = documents.max_by_key(|document| document.version) else {
+            return derived;
+        };
+        let fixed = latest.registrars.fixed.iter();
+        let fixed = fixed.map(|mark| (mark.key, at(mark.size)));
+        for (key, size) in fixed.chain([(latest.registrars.live, usize::MAX)]) {
+            let log = folder.logs.get(&key);
+            for entry in log.iter().flat_map(|log| said(log).take(size)) {
+                derived.take(id, entry.body);
+            }
         }
         derived
     }
@@ -134,4 +141,8 @@ fn said(log: &LogFile) -> impl Iterator<Item = Entry> {
         Parsed::Entry(entry) => Some(entry),
         Parsed::Unknown { .. } | Parsed::Void => None,
     })
+}
+
+fn at(size: u64) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX)
 }

@@ -54,7 +54,10 @@ impl Core {
         else {
             return;
         };
-        if repo.wants_evidence(evidence.key()) && open.may_check(now) {
+        if repo.wants_evidence(evidence.key()) {
+            if !open.may_check(now) {
+                return open.pause(&id, now);
+            }
             match Claimed(evidence).verify(&id) {
                 Ok(evidence) => self.keep_evidence(id, evidence.into_inner()),
                 Err(error) => self.misbehaved_in(session, &error.to_string()),
@@ -126,7 +129,9 @@ impl Core {
     ) -> Option<Checkpoint> {
         let now = self.now;
         let witnesses = self.repos.get(&id)?.witnesses();
-        if !self.sessions.get_mut(&session)?.may_check(now) {
+        let open = self.sessions.get_mut(&session)?;
+        if !open.may_check(now) {
+            open.pause(&id, now);
             return None;
         }
         match Claimed(checkpoint).verify(&id, &witnesses) {

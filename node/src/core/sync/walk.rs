@@ -70,14 +70,21 @@ impl Core {
         }
     }
 
+    /// Compares the repository whose turn it is with a random peer that shares it.
     pub(in crate::core) fn anti_entropy(&mut self) {
         use rand::seq::IndexedRandom as _;
-        let repos: Vec<RepoId> = self.repos.keys().copied().collect();
-        for repo in repos {
-            let sharing = self.sharing(&repo);
-            if let Some(session) = sharing.choose(&mut self.dice) {
-                self.ask(*session, Asked::Roots { repo });
-            }
+        use std::ops::Bound::{Excluded, Unbounded};
+        let later = self.compared.and_then(|last| {
+            let mut later = self.repos.range((Excluded(last), Unbounded));
+            later.next()
+        });
+        let Some((&repo, _)) = later.or_else(|| self.repos.first_key_value()) else {
+            return;
+        };
+        self.compared = Some(repo);
+        let sharing = self.sharing(&repo);
+        if let Some(session) = sharing.choose(&mut self.dice) {
+            self.ask(*session, Asked::Roots { repo });
         }
     }
 
@@ -111,7 +118,7 @@ impl Core {
         let Some(walk) = open.walks.get_mut(&repo) else {
             return;
         };
-        if busy {
+        if busy || walk.paused.is_some() {
             return;
         }
         if !walk.prefixes.is_empty() {
@@ -184,6 +191,21 @@ impl Core {
             self.consider(session, id, record);
         }
         self.continue_walk(session, id);
+    }
+
+    /// Goes on with the walks that found more than could be checked at once.
+    pub(in crate::core) fn resume_walks(&mut self) {
+        let now = self.now;
+        let open = self.sessions.iter_mut();
+        let resumed: Vec<(SessionId, RepoId)> = open
+            .flat_map(|(session, open)| {
+                let repos = open.resume(now).into_iter();
+                repos.map(|repo| (*session, repo))
+            })
+            .collect();
+        for (session, repo) in resumed {
+            self.continue_walk(session, repo);
+        }
     }
 
     /// A peer was compared with to the end.

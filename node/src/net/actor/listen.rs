@@ -19,9 +19,10 @@ const LISTEN_WITHIN: Duration = Duration::from_secs(5);
 impl Actor {
     /// Listens at every address, by both transports, and waits until the addresses are known.
     pub(in crate::net) async fn listen(&mut self, at: &[Listen]) -> Result<(), Error> {
+        // All before the first is taken: an ordinary socket at `::` is one at `0.0.0.0` as well.
+        at.iter().try_for_each(check_free)?;
         let mut due = Vec::new();
         for listen in at {
-            check_free(listen)?;
             for transport in [Transport::Tcp, Transport::Quic] {
                 due.push(self.listen_at(listen, transport)?);
             }

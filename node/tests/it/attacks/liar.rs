@@ -38,6 +38,8 @@ pub(super) struct Made {
     pub(super) root: SignedRoot,
     pub(super) registrar: Tip,
     pub(super) publisher: Tip,
+    /// Logs of keys that own nothing.
+    pub(super) others: Vec<Tip>,
 }
 
 fn entry(body: Body) -> Vec<u8> {
@@ -104,7 +106,45 @@ impl Made {
             },
             registrar: said(&registrar_key, operations.map(entry).to_vec()),
             publisher: said(&publisher_key, vec![entry(Body::Hello), release("1.0.0")]),
+            others: Vec::new(),
         }
+    }
+
+    /// One with so many more keys, each of which has said hello.
+    pub(super) fn with_keys(count: usize) -> Self {
+        let mut made = Self::new();
+        let seed = |n: usize| Sha256::of(&[b"other", &n.to_be_bytes()]);
+        let keys: Vec<SigningKey> = (0..count)
+            .map(|n| SigningKey::from_seed(seed(n).as_bytes()))
+            .collect();
+        let mut operations = Vec::new();
+        for (at, keys) in keys.chunks(16).enumerate() {
+            let mut operation = HandleOperation {
+                prev: None,
+                label: format!("other{at}").parse().expect("a name"),
+                publish_threshold: 1,
+                change_threshold: 1,
+                keys: keys.iter().map(SigningKey::key).collect(),
+                receive: vec![],
+                drop: vec![],
+                about: String::new(),
+                signatures: vec![],
+            };
+            let message = handle_message(&made.id, &operation);
+            let signatures = keys.iter().map(|key| (key.key(), key.sign(&message)));
+            operation.signatures = signatures.collect();
+            operations.push(entry(Body::Handle(Box::new(operation))));
+        }
+        made.registrar
+            .append(&signing(2), operations)
+            .expect("signed");
+        let hello = |key: &SigningKey| {
+            let mut tip = Tip::new(made.id, key.key());
+            tip.append(key, vec![entry(Body::Hello)]).expect("signed");
+            tip
+        };
+        made.others = keys.iter().map(hello).collect();
+        made
     }
 
     /// The publisher's log with one more release.
@@ -160,6 +200,7 @@ pub(super) fn following(repos: &[(&str, &Made)]) -> Input {
 pub(super) struct Node {
     pub(super) core: Core,
     id: u8,
+    pub(super) now: Time,
     logs: BTreeMap<(RepoId, Key), Vec<Vec<u8>>>,
     pub(super) shown: Arc<Snapshot>,
     next: u64,
@@ -171,6 +212,7 @@ impl Node {
         let mut node = Self {
             core: Core::new(node_id(id), [id; 32], vec![]),
             id,
+            now: Time(0),
             logs: BTreeMap::new(),
             shown: Arc::new(Snapshot::empty(node_id(id))),
             next: 0,
@@ -197,7 +239,7 @@ impl Node {
 
     /// Hands over an input. What is to be stored is checked as an auditor would.
     pub(super) fn take(&mut self, input: Input) -> Vec<Effect> {
-        let effects = self.core.handle(Time(0), input);
+        let effects = self.core.handle(self.now, input);
         for effect in &effects {
             match effect {
                 Effect::Persist(change) => self.store(change),
@@ -310,41 +352,67 @@ impl Node {
 
 /// Connects two nodes and carries what they say until both are silent; gives what each of them did.
 pub(super) fn meet(a: &mut Node, b: &mut Node) -> [Vec<Effect>; 2] {
-    let mut done = [Vec::new(), Vec::new()];
-    let mut queue: VecDeque<(usize, Message)> = VecDeque::new();
-    let mut take = |by: usize, node: &mut Node, input: Input, queue: &mut VecDeque<_>| {
+    let mut meeting = Meeting::begin(a, b);
+    meeting.carry(a, b);
+    for node in [a, b] {
+        node.take(Input::Closed { session: SESSION });
+    }
+    meeting.done
+}
+
+/// Two nodes that are connected, and what is on its way between them.
+pub(super) struct Meeting {
+    done: [Vec<Effect>; 2],
+    queue: VecDeque<(usize, Message)>,
+}
+
+impl Meeting {
+    pub(super) fn begin(a: &mut Node, b: &mut Node) -> Self {
+        let connected = |peer: &Node, opener| Input::Connected {
+            session: SESSION,
+            peer: node_id(peer.id),
+            opener,
+            nonce: [u8::from(opener); 32],
+        };
+        let (to_a, to_b) = (connected(b, true), connected(a, false));
+        let mut meeting = Self {
+            done: [Vec::new(), Vec::new()],
+            queue: VecDeque::new(),
+        };
+        meeting.take(0, a, to_a);
+        meeting.take(1, b, to_b);
+        meeting
+    }
+
+    fn take(&mut self, by: usize, node: &mut Node, input: Input) {
         for effect in node.take(input) {
             assert!(
                 !matches!(effect, Effect::Disconnect { .. }),
                 "honest nodes stay connected"
             );
             if let Some(message) = node.message(SESSION, &effect) {
-                queue.push_back((1 - by, message));
+                self.queue.push_back((1 - by, message));
             }
-            done[by].push(effect);
+            self.done[by].push(effect);
         }
-    };
-    let connected = |peer: &Node, opener| Input::Connected {
-        session: SESSION,
-        peer: node_id(peer.id),
-        opener,
-        nonce: [u8::from(opener); 32],
-    };
-    let (to_a, to_b) = (connected(b, true), connected(a, false));
-    take(0, a, to_a, &mut queue);
-    take(1, b, to_b, &mut queue);
-    while let Some((to, message)) = queue.pop_front() {
-        let heard = Input::Heard {
-            session: SESSION,
-            frame: message.encode(),
-        };
-        let node = if to == 0 { &mut *a } else { &mut *b };
-        take(to, node, heard, &mut queue);
     }
-    for node in [a, b] {
-        node.take(Input::Closed { session: SESSION });
+
+    /// Until both are silent.
+    pub(super) fn carry(&mut self, a: &mut Node, b: &mut Node) {
+        while let Some((to, message)) = self.queue.pop_front() {
+            let heard = Input::Heard {
+                session: SESSION,
+                frame: message.encode(),
+            };
+            let node = if to == 0 { &mut *a } else { &mut *b };
+            self.take(to, node, heard);
+        }
     }
-    done
+
+    pub(super) fn wake(&mut self, a: &mut Node, b: &mut Node) {
+        self.take(0, a, Input::Woken);
+        self.take(1, b, Input::Woken);
+    }
 }
 
 /// A peer whose answers a test makes up.

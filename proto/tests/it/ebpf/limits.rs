@@ -249,3 +249,31 @@ fn what_loaders_read_in_two_ways_is_refused() {
     let maps = read(&elf.finish()).expect("an object").maps;
     assert_eq!(maps[0].name, "hidden");
 }
+
+/// What a loader writes into instructions names what is open in its process, or in one kernel: an
+/// object that comes with it would use maps and kernel functions that nothing else in it names.
+#[test]
+fn instructions_that_name_things_by_number_are_refused() {
+    let object = |code: u8, source: u8| {
+        let mut elf = Elf::new();
+        let mut program = vec![code, source << 4, 0, 0, 7, 0, 0, 0];
+        if code == 0x18 {
+            program.extend([0; 8]);
+        }
+        program.extend(PROGRAM);
+        let section = elf.section("xdp", CODE, &program);
+        elf.symbol("p", 2, section, 0, program.len() as u64);
+        read(&elf.finish())
+    };
+    let (load, call) = (0x18, 0x85);
+    for (code, source) in [(load, 0), (load, 4), (call, 0), (call, 1)] {
+        assert!(object(code, source).is_ok(), "{code:#x} {source}");
+    }
+    for (code, sources) in [(load, vec![1, 2, 3, 5, 6, 15]), (call, vec![2, 3, 15])] {
+        for source in sources {
+            let error = object(code, source).expect_err("by number").to_string();
+            assert!(error.contains("by number"), "{error}");
+        }
+    }
+    assert_eq!(object(call, 0).expect("a helper").helpers, [7]);
+}

@@ -49,6 +49,32 @@ fn a_crash_at_any_durable_step_of_get_is_made_good_by_the_next() {
     assert!(crashed >= 10, "only {crashed} points were reached");
 }
 
+/// What was signed before a crash is published by the next command, whatever that one is for: other
+/// content under the same version comes too late.
+#[test]
+fn other_content_after_a_crash_is_refused_if_the_first_was_signed() {
+    let home = Home::new(true);
+    home.publish("0.1.0");
+    let package = home.package("0.2.0");
+    let mut command = home.command(&["publish", &package]);
+    let out = command
+        .env("SKEP_FAULT_POINT", "append.before-fsync")
+        .output()
+        .expect("skep starts");
+    assert!(was_killed(&out), "{}", out.status);
+    fs::write(home.path().join("drop/README.md"), "another").expect("written");
+    let said = home.fails(1, &["publish", &package]);
+    assert!(
+        said.contains("ana/drop@0.2.0 is published, with other content"),
+        "{said}"
+    );
+    let info = home.ok(&["info", "ana/drop@0.2.0", "--json"]);
+    assert!(info.contains("\"state\":\"listed\""), "{info}");
+    home.ok(&["get", "ana/drop@0.2.0"]);
+    home.same_files("drop-0.2.0");
+    home.publish("0.3.0");
+}
+
 /// How often a process is killed, in all.
 const KILLS: u32 = 50;
 /// A version that is killed on its way: long enough that every step of it is hit.

@@ -1,4 +1,5 @@
-//! Two nodes on a local network of their own, of which neither was told where the other is.
+//! Nodes on a local network of their own: with no settings at all, and two of which neither was told
+//! where the other is.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -106,4 +107,20 @@ fn nodes_on_one_network_find_each_other() {
 #[test]
 fn nodes_on_one_network_find_each_other_without_gossip() {
     two_nodes_find_each_other(false);
+}
+
+#[test]
+fn a_node_without_any_settings_listens_on_every_address() {
+    let Some(cable) = Cable::lay() else {
+        return;
+    };
+    let [a, _] = &cable.ends;
+    let mut home = Home::new(true);
+    home.configure("");
+    home.start_within(a);
+    let status = home.ok(&["node", "status"]);
+    for listening in ["/ip4/10.77.0.1/tcp/7701", "/ip4/10.77.0.1/udp/7701/quic-v1"] {
+        assert!(status.contains(listening), "{status}");
+    }
+    assert!(status.contains("http://127.0.0.1:7700"), "{status}");
 }

@@ -136,6 +136,33 @@ fn two_publishes_at_once_leave_one_history() {
     });
 }
 
+/// Of two contents under one version one is published, and the other refused: both, and nobody could
+/// say which is meant.
+#[test]
+fn two_publishes_of_one_version_at_once_leave_one_content() {
+    with_and_without_gossip(|gossip| {
+        let mut home = Home::new(gossip);
+        home.publish("0.1.0");
+        home.start();
+        let first = home.package("0.2.0");
+        let other = home.path().join("other");
+        fs::create_dir(&other).expect("a folder");
+        for entry in fs::read_dir(&first).expect("a package").flatten() {
+            fs::copy(entry.path(), other.join(entry.file_name())).expect("copied");
+        }
+        fs::write(other.join("README.md"), "another").expect("written");
+        let both = [first, other.display().to_string()];
+        let running = both.map(|package| home.spawn(&["publish", &package]));
+        let outs = running.map(|publish| publish.wait_with_output().expect("it ends"));
+        let refused: Vec<_> = outs.iter().filter(|out| !out.status.success()).collect();
+        assert_eq!(refused.len(), 1, "one of two");
+        let said = failed(1, refused[0]);
+        assert!(said.contains("is published, with other content"), "{said}");
+        let info = home.ok(&["info", "ana/drop@0.2.0", "--json"]);
+        assert!(info.contains("\"state\":\"listed\""), "{info}");
+    });
+}
+
 #[test]
 fn a_get_that_is_interrupted_keeps_its_part_and_goes_on_from_there() {
     with_and_without_gossip(|gossip| {
