@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use skep_node::run::Running;
 use skep_proto::control::{GatewayLine, GatewayRefusal, RepoLine, Request, Response, Status};
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -49,7 +48,7 @@ async fn serve(session: &Session<'_>) -> Result<Report> {
     let mut interrupt = heed(SignalKind::interrupt())?;
     let mut terminate = heed(SignalKind::terminate())?;
     let running = start(session, config).await.map_err(|e| start_failed(&e))?;
-    if let Err(error) = greet(&running, session).await {
+    if let Err(error) = greet(session).await {
         running.stop().await;
         return Err(error);
     }
@@ -68,7 +67,7 @@ async fn serve(session: &Session<'_>) -> Result<Report> {
 }
 
 /// How it can be reached, and a ticket for each package of one's own.
-async fn greet(running: &Running, session: &Session<'_>) -> Result<()> {
+async fn greet(session: &Session<'_>) -> Result<()> {
     let Some(mut client) = Client::running(session).await? else {
         return Err(CliError::new(
             Exit::Failed,
