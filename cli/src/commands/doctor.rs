@@ -7,6 +7,8 @@ mod node;
 
 use std::os::unix::fs::MetadataExt as _;
 
+use skep_node::gateway::Mode;
+
 use super::Session;
 use crate::args::Source;
 use crate::args::doctor::Doctor;
@@ -168,13 +170,16 @@ fn config(session: &Session<'_>) -> Check {
     }
 }
 
-/// Of several `[[gateway]]` one is served so far.
+/// A gateway in normal mode was added by a person, who may have forgotten it.
 fn gateways(session: &Session<'_>) -> Option<Check> {
     let config = Config::read(&session.home, session.env).ok()?;
-    let rest = config.gateways.value.get(1..)?;
-    let rest: Vec<String> = rest.iter().map(ToString::to_string).collect();
-    (!rest.is_empty()).then(|| {
-        let found = format!("only the first one listens so far, not {}", rest.join(", "));
+    let normal = config.gateways.value.iter();
+    let normal: Vec<String> = normal
+        .filter(|gateway| gateway.mode == Mode::Normal)
+        .map(|gateway| gateway.listen.to_string())
+        .collect();
+    (!normal.is_empty()).then(|| {
+        let found = format!("{} hands out what no policy admitted", normal.join(", "));
         Check::new(Mark::Note, "gateway", found)
     })
 }

@@ -126,7 +126,7 @@ fn doctor_names_the_port_that_somebody_else_has() {
 }
 
 #[test]
-fn of_several_gateways_the_first_one_answers() {
+fn every_gateway_answers() {
     let fixture = Fixture::new();
     let config = fixture.home().join("config.toml");
     let text = "listen = []\nmdns = false\n\
@@ -135,19 +135,19 @@ fn of_several_gateways_the_first_one_answers() {
     fs::write(config, text).expect("written");
     let node = fixture.node("home");
     let status = fixture.run("node status");
-    let http = status
+    let gateways: Vec<&str> = status
         .lines()
-        .find_map(|line| line.strip_prefix("http\thttp://"));
-    let mut stream = std::net::TcpStream::connect(http.expect("an address")).expect("it listens");
-    let mut answer = String::new();
-    std::io::Write::write_all(&mut stream, b"GET /readyz HTTP/1.0\r\n\r\n").expect("sent");
-    std::io::Read::read_to_string(&mut stream, &mut answer).expect("answered");
-    assert!(answer.starts_with("HTTP/1.0 200 OK"), "{answer}");
-    assert!(
-        fixture
-            .run("doctor")
-            .contains("gateway\tonly the first one listens so far")
-    );
+        .filter_map(|line| line.strip_prefix("gateways\thttp://"))
+        .collect();
+    assert!(gateways[0].ends_with("\ttrusted") && gateways[1].ends_with("\tnormal"));
+    for gateway in gateways {
+        let address = gateway.split('\t').next().expect("an address");
+        let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+        let mut answer = String::new();
+        std::io::Write::write_all(&mut stream, b"GET /readyz HTTP/1.0\r\n\r\n").expect("sent");
+        std::io::Read::read_to_string(&mut stream, &mut answer).expect("answered");
+        assert!(answer.starts_with("HTTP/1.0 200 OK"), "{answer}");
+    }
     drop(node);
 }
 

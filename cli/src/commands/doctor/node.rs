@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
-use skep_proto::control::{self, Request, Response};
+use skep_proto::control::{self, GatewayRefusal, Request, Response};
 use skep_proto::name::RepoRef;
 
 use super::Check;
@@ -52,6 +52,9 @@ pub(super) async fn node(session: &Session<'_>) -> Vec<Check> {
     found.extend(behind.iter().map(|behind| lost_entries(behind, session)));
     let asked = progress.during(client.ask(Request::Doctor)).await;
     drop(progress);
+    if let Ok(Response::Status(status)) = client.ask(Request::Status).await {
+        found.extend(status.refusals.iter().map(refused));
+    }
     client.close().await;
     match asked {
         Ok(Response::Doctor(doctor)) => found.extend(store(&doctor, session)),
@@ -59,6 +62,15 @@ pub(super) async fn node(session: &Session<'_>) -> Vec<Check> {
         Err(error) => found.push(Check::failed(Mark::Fail, "node", &error)),
     }
     found
+}
+
+/// What the gateway refused, which the tool that asked shows to nobody.
+fn refused(refusal: &GatewayRefusal) -> Check {
+    let GatewayRefusal {
+        path, status, why, ..
+    } = refusal;
+    let found = format!("answered {status} to {path}: {why}");
+    Check::new(Mark::Note, "gateway", found).with_hint(refusal.hint.clone())
 }
 
 /// A log of a key of this home, of which the node has had more than it has now.
