@@ -59,7 +59,12 @@ pub(super) async fn place(
     let followed = Repos::of(&session.home).list()?;
     let mut mine = Vec::new();
     for followed in &followed {
-        let repo = repo(&followed.alias.to_string(), client).await?;
+        let repo = match repo(&followed.file.id.to_string(), client).await {
+            Ok(repo) => repo,
+            // Another command has just given up to follow it.
+            Err(error) if error.exit == Exit::NotFound => continue,
+            Err(error) => return Err(error),
+        };
         if let Some(handle) = my_handle(&repo, session)? {
             mine.push((followed.alias.clone(), handle));
         }
@@ -121,7 +126,7 @@ pub(super) async fn place_in(
     client: &mut Client,
 ) -> Result<Place> {
     let followed = Repos::of(&session.home).find(reference)?;
-    let repo = repo(&followed.alias.to_string(), client).await?;
+    let repo = repo(&followed.file.id.to_string(), client).await?;
     let Some(handle) = my_handle(&repo, session)? else {
         return Err(CliError::new(
             Exit::Forbidden,
