@@ -274,7 +274,10 @@ fn what_cannot_be_had_is_refused_at_once_and_shown_to_the_operator() {
         "{status}"
     );
     let doctor = author.ok(&["doctor"]);
-    assert!(doctor.contains("answered 404 to /l3afd/ana/drop/9.9.9/"), "{doctor}");
+    assert!(
+        doctor.contains("answered 404 to /l3afd/ana/drop/9.9.9/"),
+        "{doctor}"
+    );
     author.wait_for_log("refused l3afd");
     for path in [
         "/l3afd/ana",
