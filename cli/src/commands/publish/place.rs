@@ -8,12 +8,12 @@ use skep_proto::name::{Name, RepoRef};
 
 use super::package::Package;
 use crate::args::publish::Publish;
-use crate::author::{Author, bring_back_all};
+use crate::author::{Author, bring_back_all, spoiled_root};
 use crate::client::Client;
 use crate::commands::Session;
 use crate::commands::parse::parse_repo;
 use crate::commands::repo::{create, followed_already, repo};
-use crate::error::{CliError, Exit, Hint, Result};
+use crate::error::{CliError, Exit, Hint, Result, quoted};
 use crate::home::keys::{Keys, Stored};
 use crate::home::repos::Repos;
 
@@ -163,13 +163,17 @@ async fn repo_and_mine(
 ) -> Result<(control::Repo, Option<control::Handle>)> {
     let found = repo(alias.as_str(), client).await?;
     let handle = my_handle(&found, session)?;
-    if found.root_sha256.is_none() {
+    if found.root_sha256.is_none()
+        && let Some(kept) = spoiled_root(&session.home, &found.line.id)
+    {
         return Err(CliError::new(
             Exit::NotFound,
-            format!("nothing is known of `{alias}`: {}", found.line.state),
-            Hint::new(
-                "start `skep node run` beside a node that has the repository, or skep doctor",
-            ),
+            format!("the disk spoiled the root document of `{alias}`"),
+            Hint::new(format!(
+                "start `skep node run` beside a node that has the repository, or put the store back \
+                 from a backup; what is left is {}",
+                quoted(&kept)
+            )),
         ));
     }
     if handle.is_some() || !bring_back_all(&session.home, &found.line.id, client).await? {
