@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::control::{self, Answers, Socket, Stopped};
 use crate::core::{Core, Input};
 use crate::driver::{Driver, Handle, Parts};
+use crate::gateway::{Doors, Gateway, Mode, Refusals};
 use crate::snapshot::Snapshot;
 use crate::store::disk::Disk;
 use crate::store::{self, Event, Store};
@@ -80,7 +81,7 @@ impl net::BlobSource for Serving {
 pub struct Running {
     handle: Handle,
     net: net::Net,
-    gateway: Option<SocketAddr>,
+    gateways: Vec<(SocketAddr, Mode)>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     socket: Socket,
@@ -148,13 +149,19 @@ pub async fn start(config: Config) -> Result<Running, Error> {
     repos::configure(&handle, &config, followed).await;
     // Readers look at the snapshot: what is followed stands in it once the next input is answered.
     handle.ask(Input::Probed).await;
-    let mut gateway = None;
-    if let Some(address) = config.gateway {
-        let (listener, bound) = gateway::bind(address)
+    let refusals = Refusals::default();
+    let doors = Doors::new(handle.clone(), Arc::clone(&store), refusals.clone());
+    let doors = Arc::new(doors);
+    let mut gateways = Vec::new();
+    for Gateway { listen, mode } in config.gateways.iter().copied() {
+        let (listener, bound) = gateway::bind(listen)
             .await
-            .map_err(|source| Error::Gateway { address, source })?;
-        gateway = Some(bound);
-        let serve = gateway::serve(listener, handle.clone(), stopped.clone());
+            .map_err(|source| Error::Gateway {
+                address: listen,
+                source,
+            })?;
+        gateways.push((bound, mode));
+        let serve = gateway::serve(listener, mode, Arc::clone(&doors), stopped.clone());
         tasks.push(tokio::spawn(serve));
     }
     tasks.push(tokio::spawn(keeper::run(
@@ -169,7 +176,8 @@ pub async fn start(config: Config) -> Result<Running, Error> {
         store,
         stopped: without,
         net: net.clone(),
-        gateway,
+        gateways: gateways.clone(),
+        refusals,
         in_flight,
         stop: stop.clone(),
         started: std::time::Instant::now(),
@@ -180,7 +188,7 @@ pub async fn start(config: Config) -> Result<Running, Error> {
     Ok(Running {
         handle,
         net,
-        gateway,
+        gateways,
         stop,
         tasks,
         socket,
@@ -227,8 +235,8 @@ impl Running {
     }
 
     /// Where the HTTP side listens.
-    pub fn gateway(&self) -> Option<SocketAddr> {
-        self.gateway
+    pub fn gateways(&self) -> &[(SocketAddr, Mode)] {
+        &self.gateways
     }
 
     /// Waits until somebody stops the node through the control socket.

@@ -68,7 +68,7 @@ pub(super) fn own_config(around: &Around) -> Result<Config> {
     }
     Ok(Config {
         listen: Vec::new(),
-        gateway: None,
+        gateways: Vec::new(),
         ..config
     })
 }
@@ -77,7 +77,7 @@ pub(super) fn own_config(around: &Around) -> Result<Config> {
 pub(super) fn alone(config: Config) -> Config {
     Config {
         listen: Vec::new(),
-        gateway: None,
+        gateways: Vec::new(),
         mdns: false,
         peers: Vec::new(),
         dial: false,
@@ -128,11 +128,7 @@ pub(super) fn node_config_with(
         dial: true,
         mdns: settings.mdns.value,
         gossip: settings.gossip.value,
-        gateway: settings
-            .gateways
-            .value
-            .first()
-            .map(|gateway| gateway.listen),
+        gateways: settings.gateways.value.clone(),
         seed: rand::random(),
         version: env!("CARGO_PKG_VERSION"),
         faults: faults.unwrap_or_default(),

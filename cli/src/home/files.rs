@@ -6,7 +6,6 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::OFlags;
 use rustix::process::{Pid, test_kill_process};
 
 use super::faults::{self, Steps};
@@ -15,12 +14,22 @@ use crate::error::{CliError, Exit, Hint, Result, quoted};
 /// How often a lock that another process holds is tried again.
 const LOCK_RETRY: Duration = Duration::from_millis(50);
 
-/// Reads a file that people write, of at most `max` bytes.
+/// Reads a text file of at most `max` bytes; a pipe will do.
 pub(crate) fn read_text(path: &Path, max: u64) -> Result<String> {
     String::from_utf8(read_bytes(path, max)?).map_err(|e| {
         let hint = Hint::new(format!("write it anew, in UTF-8: {}", quoted(path)));
         CliError::usage(format!("`{}` is not text", path.display()), hint).because(&e.utf8_error())
     })
+}
+
+/// Reads a file that people edit where it lies, of at most `max` bytes. Nobody writes to a pipe of
+/// that name, and a command would wait for ever.
+pub(crate) fn read_edited(path: &Path, max: u64) -> Result<String> {
+    let found = fs::metadata(path).map_err(|e| CliError::io("read", path, &e))?;
+    match found.is_file() {
+        true => read_text(path, max),
+        false => Err(refused(path, "is not a regular file")),
+    }
 }
 
 /// Reads a file of at most `max` bytes; none if there is no such file.
@@ -31,35 +40,27 @@ pub(crate) fn read_if_there(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// Reads a regular file of at most `max` bytes: from anything else an end may never come.
+/// Reads a file of at most `max` bytes.
 pub(crate) fn read_bytes(path: &Path, max: u64) -> Result<Vec<u8>> {
     use std::io::Read as _;
     let failed = |e| CliError::io("read", path, &e);
-    let refused = |why: String, hint: &str| {
-        let message = format!("`{}` {why}", path.display());
-        Err(CliError::usage(
-            message,
-            Hint::new(format!("{hint}: ls -ld {}", quoted(path))),
-        ))
-    };
-    // A pipe would have the opening wait for a writer.
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let mut options = File::options();
-    let file = options.read(true).custom_flags(flags).open(path);
-    let file = file.map_err(failed)?;
-    let found = file.metadata().map_err(failed)?;
-    if !found.is_file() {
-        return refused("is not a regular file".to_owned(), "give a file");
+    let too_long = || refused(path, &format!("is longer than {max} bytes"));
+    let file = File::open(path).map_err(failed)?;
+    // Looked at first: of gigabytes not a byte need be read.
+    if file.metadata().map_err(failed)?.len() > max {
+        return Err(too_long());
     }
     let mut bytes = Vec::new();
-    if found.len() <= max {
-        file.take(max + 1).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(max + 1).read_to_end(&mut bytes).map_err(failed)?;
+    match bytes.len() as u64 > max {
+        true => Err(too_long()),
+        false => Ok(bytes),
     }
-    if found.len() > max || bytes.len() as u64 > max {
-        let why = format!("is longer than {max} bytes");
-        return refused(why, "is it the file that was meant?");
-    }
-    Ok(bytes)
+}
+
+fn refused(path: &Path, why: &str) -> CliError {
+    let hint = format!("is it the file that was meant? ls -ld {}", quoted(path));
+    CliError::usage(format!("`{}` {why}", path.display()), Hint::new(hint))
 }
 
 /// Writes a file in the place of one that may be there; it is the old one or the new one, whole,

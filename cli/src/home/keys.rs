@@ -35,8 +35,13 @@ pub(crate) struct Stored {
     pub(crate) file: KeyFile,
 }
 
-/// The name of a file that should be a key, and why it cannot be read.
-type Broken = (String, CliError);
+/// A file that should be a key and cannot be used.
+struct Broken {
+    name: String,
+    error: CliError,
+    /// It is whole, and others could read it: a person must know before anything is signed.
+    is_open: bool,
+}
 
 impl<'a> Keys<'a> {
     pub(crate) fn of(home: &'a Home) -> Self {
@@ -52,18 +57,25 @@ impl<'a> Keys<'a> {
 
     /// Every key that can be read; a file that cannot is named in a warning. What needs that very
     /// key fails where it asks for it.
+    ///
+    /// # Errors
+    /// If others could read one of them.
     pub(crate) fn usable(&self, ui: &Ui) -> Result<Vec<Stored>> {
         let (usable, broken) = self.sorted()?;
-        for (_, error) in broken {
-            let cause = error.causes.first().map(|cause| format!(": {cause}"));
+        for Broken { error, is_open, .. } in broken {
+            if is_open {
+                return Err(error);
+            }
+            let cause = error.causes.first().map(|cause| format!(" ({cause})"));
             let message = format!("{}{}", error.message, cause.unwrap_or_default());
-            let hint = error.hint.text().unwrap_or_default();
-            ui.warn_once(&format!("{message}; passed over ({hint})"));
+            ui.warn_once(&format!(
+                "{message}; it is passed over: restore it from a copy, or move it away"
+            ));
         }
         Ok(usable)
     }
 
-    /// The keys that can be read, and the names of the others with why they cannot.
+    /// The keys that can be read, and the others.
     fn sorted(&self) -> Result<(Vec<Stored>, Vec<Broken>)> {
         let mut names = self.names()?;
         names.sort();
@@ -74,7 +86,11 @@ impl<'a> Keys<'a> {
         for name in names {
             match self.read(&name) {
                 Ok(stored) => usable.push(stored),
-                Err(error) => broken.push((name, error)),
+                Err(error) => broken.push(Broken {
+                    is_open: parse_key_file(&self.dir().join(&name)).is_ok(),
+                    name,
+                    error,
+                }),
             }
         }
         Ok((usable, broken))
@@ -109,15 +125,19 @@ impl<'a> Keys<'a> {
         let signs = |name: &str| name.parse::<Name>().is_ok_and(|name| !name.is_reserved());
         let (mut signing, mut broken) = self.sorted()?;
         signing.retain(|stored| signs(&stored.name));
-        broken.retain(|(name, _)| signs(name));
+        broken.retain(|broken| signs(&broken.name));
         let login = login.map(Name::as_str);
         let is_mine = |name: &str| Some(name) == login;
         let mine = signing.iter().position(|stored| is_mine(&stored.name));
         match (mine, signing.len()) {
             // The one that is meant must not be replaced by another one without a word.
-            (None, _) if broken.iter().any(|(name, _)| is_mine(name)) => {
-                broken.retain(|(name, _)| is_mine(name));
-                Err(broken.swap_remove(0).1)
+            (None, len)
+                if broken
+                    .iter()
+                    .any(|b| is_mine(&b.name) || b.is_open && len == 0) =>
+            {
+                broken.retain(|b| is_mine(&b.name) || b.is_open);
+                Err(broken.swap_remove(0).error)
             }
             (None, 0) => Err(CliError::new(
                 Exit::NotFound,
@@ -262,8 +282,9 @@ impl<'a> Keys<'a> {
         let mut names = Vec::new();
         for entry in entries {
             let entry = entry.map_err(|e| CliError::io("list", &dir, &e))?;
-            // Folders, such as the one of the tips, are no keys.
-            if entry.file_type().is_ok_and(|kind| !kind.is_dir()) {
+            // Folders, such as the one of the tips, are no keys, nor are pipes and devices.
+            let kind = entry.file_type();
+            if kind.is_ok_and(|kind| kind.is_file() || kind.is_symlink()) {
                 names.extend(entry.file_name().into_string());
             }
         }
@@ -310,6 +331,13 @@ impl Stored {
 /// Reads a private key file anywhere, refusing one that others could read.
 pub(crate) fn read_key_file(path: &Path) -> Result<(zeroize::Zeroizing<String>, KeyFile)> {
     let found = fs::metadata(path).map_err(|e| CliError::io("read", path, &e))?;
+    let read = parse_key_file(path)?;
+    // Last: what is no private key may be open to everybody.
+    refuse_open("the key file", path, found.mode(), 0o077)?;
+    Ok(read)
+}
+
+fn parse_key_file(path: &Path) -> Result<(zeroize::Zeroizing<String>, KeyFile)> {
     let text = zeroize::Zeroizing::new(read_text(path, FILE_BYTES_MAX as u64)?);
     let failed = |hint: &str| {
         let message = format!("could not read the key file `{}`", path.display());
@@ -331,8 +359,6 @@ pub(crate) fn read_key_file(path: &Path) -> Result<(zeroize::Zeroizing<String>, 
         };
         failed(hint).because(&e)
     })?;
-    // Last: what is no private key may be open to everybody.
-    refuse_open("the key file", path, found.mode(), 0o077)?;
     Ok((text, file))
 }
 

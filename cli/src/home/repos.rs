@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use skep_proto::name::{Name, RepoRef};
 use skep_proto::trust::file::RepoFile;
 
-use super::{Home, TEXT_FILE_BYTES_MAX, faults, read_text, replace, write_new};
+use super::{Home, TEXT_FILE_BYTES_MAX, faults, read_edited, replace, write_new};
 use crate::error::{CliError, Exit, Hint, Result, quoted};
 
 /// The folder `repos.d` of a home.
@@ -97,7 +97,7 @@ impl<'a> Repos<'a> {
 
     fn read(&self, alias: Name) -> Result<Followed> {
         let path = self.path(&alias);
-        let text = read_text(&path, TEXT_FILE_BYTES_MAX)?;
+        let text = read_edited(&path, TEXT_FILE_BYTES_MAX)?;
         let file = RepoFile::parse(&text).map_err(|e| {
             let message = format!("`{}` is not the file of a repository", path.display());
             let hint = format!("edit the file: {}", quoted(&path));

@@ -189,6 +189,7 @@ impl Fixture {
         };
         package("drop", "", "");
         package("changed", "Counts packets", "Counts no packets");
+        package("filter", "\"drop\"", "\"filter\"");
         package("newer", "\"0.1.0\"", "\"0.2.0\"");
         package("escapes", "\"drop.bpf.o\"", "\"../drop/drop.bpf.o\"");
         package("absolute", "\"dropctl\"", "\"/bin/sh\"");

@@ -3,6 +3,7 @@
 mod fixture;
 mod homes;
 mod json;
+mod mistakes;
 mod nodes;
 mod streams;
 mod templates;

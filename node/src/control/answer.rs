@@ -11,7 +11,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use skep_proto::control::{Peer, Progress, Refusal, Refused, RepoLine, Request, Response, Status};
+use skep_proto::control::{
+    GatewayLine, Peer, Progress, Refusal, Refused, RepoLine, Request, Response, Status,
+};
 use skep_proto::id::RepoId;
 use skep_proto::name::RepoRef;
 use skep_proto::trust::Asked;
@@ -22,6 +24,7 @@ use super::{Connection, Error};
 use crate::config::Config;
 use crate::core::{Command, Input, Reply, RequestId};
 use crate::driver::Handle;
+use crate::gateway::{Mode, Refusals};
 use crate::perform::InFlight;
 use crate::snapshot::{RepoSnapshot, Snapshot};
 use crate::store::Store;
@@ -34,7 +37,8 @@ pub(crate) struct Answers {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) stopped: Stopped,
     pub(crate) net: net::Net,
-    pub(crate) gateway: Option<SocketAddr>,
+    pub(crate) gateways: Vec<(SocketAddr, Mode)>,
+    pub(crate) refusals: Refusals,
     pub(crate) in_flight: InFlight,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) started: Instant,
@@ -184,7 +188,8 @@ impl Answers {
                 .map(|repo| self.line(repo))
                 .chain(self.stopped_lines())
                 .collect(),
-            gateway: self.gateway.map(|address| format!("http://{address}")),
+            gateways: self.gateway_lines(),
+            refusals: self.refusals.all(),
             read_only: snapshot.read_only.clone(),
         })
     }
@@ -202,6 +207,14 @@ impl Answers {
             line.state = format!("the disk spoiled the log of {key}, and it is not here again yet");
         }
         line
+    }
+
+    fn gateway_lines(&self) -> Vec<GatewayLine> {
+        let line = |(address, mode): &(SocketAddr, Mode)| GatewayLine {
+            address: format!("http://{address}"),
+            mode: mode.to_string(),
+        };
+        self.gateways.iter().map(line).collect()
     }
 
     /// Where this node can be reached: what was configured, then where it listens.

@@ -10,6 +10,7 @@ mod forge;
 mod full_disk;
 mod home;
 mod hostile;
+mod l3afd;
 mod lan;
 mod nonsense;
 mod refused;

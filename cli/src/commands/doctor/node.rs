@@ -85,7 +85,7 @@ fn lost_entries(behind: &Behind, session: &Session<'_>) -> Check {
 fn ports(session: &Session<'_>) -> Option<Check> {
     // A file that cannot be read is a check of its own.
     let config = Config::read(&session.home, session.env).ok()?;
-    let gateway = config.gateways.value.first().map(|gateway| gateway.listen);
+    let gateways = config.gateways.value.iter().map(|gateway| gateway.listen);
     let listen = config.listen.value.iter();
     let used = |address: &SocketAddr, transport, line: String| {
         let holder = process::listening_on(address.port(), transport);
@@ -99,12 +99,12 @@ fn ports(session: &Session<'_>) -> Option<Check> {
             return used(address, transport, config.listen_elsewhere());
         }
     }
-    if let Some(address) = gateway.filter(|at| is_taken(at, Transport::Tcp)) {
+    if let Some(address) = gateways.clone().find(|at| is_taken(at, Transport::Tcp)) {
         return used(&address, Transport::Tcp, config.gateway_elsewhere());
     }
     let all: Vec<String> = listen
         .copied()
-        .chain(gateway)
+        .chain(gateways)
         .map(|at| at.to_string())
         .collect();
     Some(match all.is_empty() {

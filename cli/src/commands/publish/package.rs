@@ -12,7 +12,7 @@ use skep_proto::package::source::{Assembled, FileDigest, Found, Source, with_rep
 
 use crate::client::{Client, unexpected};
 use crate::error::{CliError, Exit, Hint, Result, could_not, quoted};
-use crate::home::{TEXT_FILE_BYTES_MAX, clean_up_after, faults, read_text, replace};
+use crate::home::{TEXT_FILE_BYTES_MAX, clean_up_after, faults, read_edited, replace};
 use crate::ui::{Progress, Ui};
 
 /// Bytes read from a file at a time.
@@ -37,7 +37,7 @@ impl<'a> Package<'a> {
             ));
         }
         clean_up_after(dir, |name| name == "skep.toml");
-        let text = read_text(&path, TEXT_FILE_BYTES_MAX)?;
+        let text = read_edited(&path, TEXT_FILE_BYTES_MAX)?;
         let source = Source::parse(&text).map_err(|e| {
             let hint = format!("edit the file: {}", quoted(&path));
             let message = format!("`{}` is not a package file", path.display());

@@ -185,3 +185,15 @@ fn what_is_suggested_when_a_port_is_taken_can_be_pasted() {
     assert_eq!(config.listen.value[0].port(), 7702);
     assert_eq!(config.gateways.value[0].listen.port(), 7710);
 }
+
+#[test]
+fn what_tickets_would_name_must_be_an_address() {
+    let good = "addresses = [\"/dns4/example.org/tcp/7701\", \"/ip4/192.0.2.7/udp/7701/quic-v1\"]";
+    let (_folder, config) = read(&[("home/config.toml", good)]);
+    assert_eq!(config.expect("addresses").addresses.value.len(), 2);
+    let with_peer = "/ip4/192.0.2.7/tcp/1/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
+    for bad in ["x", "", "192.0.2.7:7701", "/ip4/192.0.2.7", with_peer] {
+        let why = refused(&format!("addresses = [\"{bad}\"]"));
+        assert!(why.starts_with(&format!("`{bad}` in `addresses`")), "{why}");
+    }
+}
