@@ -13,7 +13,7 @@ use super::Session;
 use super::parse::{parse_name, parse_repo};
 use crate::args::repo::{Action, Repo};
 use crate::client::{Client, unexpected};
-use crate::error::{CliError, Hint, Result, quoted};
+use crate::error::{CliError, Exit, Hint, Result, quoted};
 use crate::home::repos::Repos;
 use crate::report::text::size;
 use crate::report::{Report, Table, Value};
@@ -159,10 +159,19 @@ async fn remove(name: &str, session: &Session<'_>, client: &mut Client) -> Resul
 
 /// What a node says of a repository.
 pub(crate) async fn repo(repo: &str, client: &mut Client) -> Result<control::Repo> {
-    let request = Request::Repo {
+    let request = || Request::Repo {
         repo: repo.to_owned(),
     };
-    match client.ask(request).await? {
+    let answered = match client.ask(request()).await {
+        // Its file may have been written since the node looked, by a command that was ended before
+        // it could say so, or by one that is just about to.
+        Err(error) if error.exit == Exit::NotFound => {
+            client.ask(Request::Reload).await?;
+            client.ask(request()).await?
+        }
+        answered => answered?,
+    };
+    match answered {
         Response::Repo(repo) => Ok(*repo),
         other => Err(unexpected(&other)),
     }

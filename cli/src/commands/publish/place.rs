@@ -15,7 +15,7 @@ use crate::commands::parse::parse_repo;
 use crate::commands::repo::{create, followed_already, repo};
 use crate::error::{CliError, Exit, Hint, Result, quoted};
 use crate::home::keys::{Keys, Stored};
-use crate::home::repos::Repos;
+use crate::home::repos::{Followed, Repos};
 
 /// Where it is published, and by whom.
 pub(super) struct Place {
@@ -59,7 +59,13 @@ pub(super) async fn place(
     let followed = Repos::of(&session.home).list()?;
     let mut mine = Vec::new();
     for followed in &followed {
-        let (_, handle) = repo_and_mine(&followed.alias, session, client).await?;
+        let found = match repo(&followed.file.id.to_string(), client).await {
+            Ok(found) => found,
+            // Another command has just given up to follow it.
+            Err(error) if error.exit == Exit::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        let (_, handle) = with_mine(found, followed, session, client).await?;
         mine.extend(handle.map(|handle| (followed.alias.clone(), handle)));
     }
     let name = &package.source.package.name;
@@ -119,7 +125,8 @@ pub(super) async fn place_in(
     client: &mut Client,
 ) -> Result<Place> {
     let followed = Repos::of(&session.home).find(reference)?;
-    let (repo, handle) = repo_and_mine(&followed.alias, session, client).await?;
+    let found = repo(&followed.file.id.to_string(), client).await?;
+    let (repo, handle) = with_mine(found, &followed, session, client).await?;
     let Some(handle) = handle else {
         return Err(CliError::new(
             Exit::Forbidden,
@@ -156,19 +163,19 @@ pub(super) async fn place_in(
 
 /// A repository, and the handle in it that lists one of the keys here. That none does is believed
 /// only of a node that has all that these keys have signed: a registrar's log may be what it lost.
-async fn repo_and_mine(
-    alias: &Name,
+async fn with_mine(
+    found: control::Repo,
+    followed: &Followed,
     session: &Session<'_>,
     client: &mut Client,
 ) -> Result<(control::Repo, Option<control::Handle>)> {
-    let found = repo(alias.as_str(), client).await?;
     let handle = my_handle(&found, session)?;
     if found.root_sha256.is_none()
         && let Some(kept) = spoiled_root(&session.home, &found.line.id)
     {
         return Err(CliError::new(
             Exit::NotFound,
-            format!("the disk spoiled the root document of `{alias}`"),
+            format!("the disk spoiled the root document of `{}`", followed.alias),
             Hint::new(format!(
                 "start `skep node run` beside a node that has the repository, or put the store back \
                  from a backup; what is left is {}",
@@ -179,7 +186,7 @@ async fn repo_and_mine(
     if handle.is_some() || !bring_back_all(&session.home, &found.line.id, client).await? {
         return Ok((found, handle));
     }
-    let found = repo(alias.as_str(), client).await?;
+    let found = repo(&found.line.id.to_string(), client).await?;
     let handle = my_handle(&found, session)?;
     Ok((found, handle))
 }

@@ -30,7 +30,10 @@ fn unfinished_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
 /// Kills a first command at a point, and has the next ones finish what it began; whether it was
 /// killed.
 fn killed_first(point: &str, args: &[&str]) -> bool {
-    let home = Home::new(true);
+    killed_first_in(&Home::new(true), point, args)
+}
+
+fn killed_first_in(home: &Home, point: &str, args: &[&str]) -> bool {
     let package = home.package("0.1.0");
     let args: Vec<&str> = args
         .iter()
@@ -58,7 +61,7 @@ fn killed_first(point: &str, args: &[&str]) -> bool {
     let toml = fs::read_to_string(home.path().join("drop/skep.toml")).expect("read");
     assert!(toml.contains("repository = "), "{point}: {toml}");
     home.publish("0.2.0");
-    is_sound(&home, &["0.1.0".to_owned(), "0.2.0".to_owned()]);
+    is_sound(home, &["0.1.0".to_owned(), "0.2.0".to_owned()]);
     assert_eq!(home.ok(&["repo", "--json"]).lines().count(), 1, "{point}");
     let left = unfinished_below(home.path());
     assert_eq!(left, [""; 0].map(std::path::PathBuf::from), "{point}");
@@ -117,6 +120,19 @@ fn a_crash_while_a_repository_is_created_is_made_good_by_the_same_again() {
     ] {
         assert!(
             killed_first(point, &["repo", "create", "ana"]),
+            "{point} was not reached"
+        );
+    }
+}
+
+/// The node has not heard of what the command had only just written.
+#[test]
+fn a_crash_of_a_first_publish_beside_a_node_that_runs_is_made_good_by_the_same_again() {
+    for point in ["key.after-naming", "repo.after-naming", "tip.after-naming"] {
+        let mut home = Home::new(true);
+        home.start();
+        assert!(
+            killed_first_in(&home, point, &["publish", "PACKAGE"]),
             "{point} was not reached"
         );
     }
