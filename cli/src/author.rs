@@ -379,7 +379,7 @@ async fn behind(home: &Home, tip: &Tip, client: &mut Client) -> CliError {
         tip.acknowledged(),
         tip.key().fingerprint()
     );
-    let kept = set_aside(home, tip.repo(), tip.key());
+    let kept = set_aside(home, &format!("{}-{}", tip.repo(), tip.key()));
     let hint = match &kept {
         Some(kept) => format!(
             "its disk spoiled the others ({}), and no peer has brought them back: start `skep node \
@@ -393,13 +393,19 @@ async fn behind(home: &Home, tip: &Tip, client: &mut Client) -> CliError {
     CliError::new(Exit::Failed, message, Hint::new(hint))
 }
 
-/// Where the store keeps what its disk spoiled of a log.
-pub(crate) fn set_aside(home: &Home, repo: &RepoId, key: &Key) -> Option<PathBuf> {
-    let kept = home
-        .store_dir()
-        .join("damaged")
-        .join(format!("{repo}-{key}"));
-    kept.exists().then_some(kept)
+/// Where the store keeps a root document of a repository that its disk spoiled.
+pub(crate) fn spoiled_root(home: &Home, repo: &RepoId) -> Option<PathBuf> {
+    set_aside(home, &format!("{repo}-roots-"))
+}
+
+/// Something that was set aside, by how its name begins.
+fn set_aside(home: &Home, begins: &str) -> Option<PathBuf> {
+    let kept = std::fs::read_dir(home.store_dir().join("damaged")).ok()?;
+    let mut kept = kept.flatten().filter(|kept| {
+        let name = kept.file_name();
+        name.to_str().is_some_and(|name| name.starts_with(begins))
+    });
+    kept.next().map(|kept| kept.path())
 }
 
 /// One command at a time signs with a key in a repository.

@@ -8,12 +8,12 @@ use skep_proto::name::{Name, RepoRef};
 
 use super::package::Package;
 use crate::args::publish::Publish;
-use crate::author::{Author, bring_back_all};
+use crate::author::{Author, bring_back_all, spoiled_root};
 use crate::client::Client;
 use crate::commands::Session;
 use crate::commands::parse::parse_repo;
 use crate::commands::repo::{create, followed_already, repo};
-use crate::error::{CliError, Exit, Hint, Result};
+use crate::error::{CliError, Exit, Hint, Result, quoted};
 use crate::home::keys::{Keys, Stored};
 use crate::home::repos::{Followed, Repos};
 
@@ -59,12 +59,13 @@ pub(super) async fn place(
     let followed = Repos::of(&session.home).list()?;
     let mut mine = Vec::new();
     for followed in &followed {
-        let (_, handle) = match repo_and_mine(followed, session, client).await {
+        let found = match repo(&followed.file.id.to_string(), client).await {
             Ok(found) => found,
             // Another command has just given up to follow it.
             Err(error) if error.exit == Exit::NotFound => continue,
             Err(error) => return Err(error),
         };
+        let (_, handle) = with_mine(found, followed, session, client).await?;
         mine.extend(handle.map(|handle| (followed.alias.clone(), handle)));
     }
     let name = &package.source.package.name;
@@ -124,7 +125,8 @@ pub(super) async fn place_in(
     client: &mut Client,
 ) -> Result<Place> {
     let followed = Repos::of(&session.home).find(reference)?;
-    let (repo, handle) = repo_and_mine(&followed, session, client).await?;
+    let found = repo(&followed.file.id.to_string(), client).await?;
+    let (repo, handle) = with_mine(found, &followed, session, client).await?;
     let Some(handle) = handle else {
         return Err(CliError::new(
             Exit::Forbidden,
@@ -161,28 +163,30 @@ pub(super) async fn place_in(
 
 /// A repository, and the handle in it that lists one of the keys here. That none does is believed
 /// only of a node that has all that these keys have signed: a registrar's log may be what it lost.
-async fn repo_and_mine(
+async fn with_mine(
+    found: control::Repo,
     followed: &Followed,
     session: &Session<'_>,
     client: &mut Client,
 ) -> Result<(control::Repo, Option<control::Handle>)> {
-    let id = followed.file.id.to_string();
-    let alias = &followed.alias;
-    let found = repo(&id, client).await?;
     let handle = my_handle(&found, session)?;
-    if found.root_sha256.is_none() {
+    if found.root_sha256.is_none()
+        && let Some(kept) = spoiled_root(&session.home, &found.line.id)
+    {
         return Err(CliError::new(
             Exit::NotFound,
-            format!("nothing is known of `{alias}`: {}", found.line.state),
-            Hint::new(
-                "start `skep node run` beside a node that has the repository, or skep doctor",
-            ),
+            format!("the disk spoiled the root document of `{}`", followed.alias),
+            Hint::new(format!(
+                "start `skep node run` beside a node that has the repository, or put the store back \
+                 from a backup; what is left is {}",
+                quoted(&kept)
+            )),
         ));
     }
     if handle.is_some() || !bring_back_all(&session.home, &found.line.id, client).await? {
         return Ok((found, handle));
     }
-    let found = repo(&id, client).await?;
+    let found = repo(&found.line.id.to_string(), client).await?;
     let handle = my_handle(&found, session)?;
     Ok((found, handle))
 }

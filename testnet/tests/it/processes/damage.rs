@@ -163,7 +163,10 @@ fn a_spoiled_root_document_is_not_taken_for_a_repository_where_one_may_not_publi
     }
     let package = author.package("0.3.0");
     let refused = author.fails(4, &["publish", &package]);
-    assert!(refused.contains("nothing is known of `ana`"), "{refused}");
+    assert!(
+        refused.contains("the disk spoiled the root document of `ana`"),
+        "{refused}"
+    );
     assert!(diagnosed(&author).contains("a root document of ana"));
 }
 
