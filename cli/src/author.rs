@@ -54,6 +54,7 @@ impl<'a> Author<'a> {
             _lock: lock,
         };
         author.catch_up(client).await?;
+        author.bring_back(client).await?;
         author.send_pending(client).await?;
         Ok(author)
     }
@@ -144,33 +145,23 @@ impl<'a> Author<'a> {
         }
     }
 
-    async fn log(&self, client: &mut Client, from: u64) -> Result<Log> {
-        let request = Request::Log {
-            repo: self.repo,
-            key: self.signing.key(),
-            from,
-        };
-        match client.ask(request).await? {
-            Response::Log(log) => Ok(log),
-            other => Err(unexpected(&other)),
+    /// The node has had more of this log than it has now: nothing is signed before the rest is back.
+    async fn bring_back(&mut self, client: &mut Client) -> Result<()> {
+        match bring_back(self.home, &self.tip, client).await? {
+            true => self.catch_up(client).await,
+            false => Ok(()),
         }
     }
 
+    async fn log(&self, client: &mut Client, from: u64) -> Result<Log> {
+        log(&self.repo, &self.signing.key(), from, client).await
+    }
+
     async fn send_pending(&mut self, client: &mut Client) -> Result<()> {
-        let pending: Vec<Hex> = self.tip.pending().iter().cloned().map(Hex).collect();
-        let Some(checkpoint) = self.tip.checkpoint().filter(|_| !pending.is_empty()) else {
+        if self.tip.pending().is_empty() {
             return Ok(());
-        };
-        let request = Request::Append {
-            repo: self.repo,
-            key: self.signing.key(),
-            entries: pending,
-            checkpoint: Hex(checkpoint.to_bytes()),
-        };
-        match client.ask(request).await? {
-            Response::Done => {}
-            other => return Err(unexpected(&other)),
         }
+        append(&self.tip, client).await?;
         let size = self.tip.size();
         self.tip
             .acknowledge(size)
@@ -204,6 +195,216 @@ impl<'a> Author<'a> {
         )
         .because(error)
     }
+}
+
+async fn log(repo: &RepoId, key: &Key, from: u64, client: &mut Client) -> Result<Log> {
+    let request = Request::Log {
+        repo: *repo,
+        key: *key,
+        from,
+    };
+    match client.ask(request).await? {
+        Response::Log(log) => Ok(log),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Gives the node what it has not acknowledged, and makes it look for what it has lost.
+async fn append(tip: &Tip, client: &mut Client) -> Result<()> {
+    let Some(checkpoint) = tip.checkpoint() else {
+        return Ok(());
+    };
+    let request = Request::Append {
+        repo: *tip.repo(),
+        key: *tip.key(),
+        entries: tip.pending().iter().cloned().map(Hex).collect(),
+        checkpoint: Hex(checkpoint.to_bytes()),
+    };
+    match client.ask(request).await? {
+        Response::Done => Ok(()),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Whether the node holds everything of a log that it has acknowledged, if need be once more: what
+/// its disk spoiled may still have the entries, which the tip's checkpoint proves.
+async fn brought_back(tip: &Tip, client: &mut Client) -> Result<bool> {
+    if held(tip, client).await? >= tip.acknowledged() {
+        return Ok(true);
+    }
+    match append(tip, client).await {
+        Ok(()) => Ok(true),
+        // It has said why not; who asked says it with what to do.
+        Err(error) if error.exit == Exit::Failed => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+async fn held(tip: &Tip, client: &mut Client) -> Result<u64> {
+    let log = log(tip.repo(), tip.key(), tip.size(), client).await?;
+    Ok(log.size)
+}
+
+/// Every log of this home's keys that a node has had more of than it has now.
+pub(crate) struct Behind {
+    pub(crate) repo: RepoId,
+    pub(crate) key: Key,
+    pub(crate) held: u64,
+    pub(crate) acknowledged: u64,
+}
+
+/// Puts back what can be had on this machine of logs that the store's disk spoiled. What cannot is
+/// no reason not to go on: `doctor` lists it, and who needs it says so.
+pub(crate) async fn salvage(home: &Home, client: &mut Client) {
+    let damaged = home.store_dir().join("damaged");
+    // Usually there is nothing, and no question is asked.
+    let Ok(set_aside) = std::fs::read_dir(damaged) else {
+        return;
+    };
+    let names: Vec<String> = set_aside
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    let mut spoiled = tips(home);
+    spoiled.retain(|tip| {
+        let name = format!("{}-{}", tip.repo(), tip.key());
+        names.iter().any(|found| found.starts_with(&name))
+    });
+    put_back(spoiled, client).await;
+}
+
+/// The logs of this home's keys of which the node has lost something that is not to be had here.
+pub(crate) async fn all_behind(home: &Home, client: &mut Client) -> Vec<Behind> {
+    let mut behind = Vec::new();
+    for tip in put_back(tips(home), client).await {
+        // A repository that is not followed any more is nobody's concern.
+        let Ok(held) = held(&tip, client).await else {
+            continue;
+        };
+        if held < tip.acknowledged() {
+            behind.push(Behind {
+                repo: *tip.repo(),
+                key: *tip.key(),
+                held,
+                acknowledged: tip.acknowledged(),
+            });
+        }
+    }
+    behind
+}
+
+/// Puts back what can be had on this machine; gives those of which the node still lacks something. A
+/// registrar's log admits the others: once it is back, they can be.
+async fn put_back(mut tips: Vec<Tip>, client: &mut Client) -> Vec<Tip> {
+    loop {
+        let mut missing = Vec::new();
+        let before = tips.len();
+        for tip in tips {
+            if !brought_back(&tip, client).await.is_ok_and(|back| back) {
+                missing.push(tip);
+            }
+        }
+        if missing.is_empty() || missing.len() == before {
+            return missing;
+        }
+        tips = missing;
+    }
+}
+
+/// Whether a node has ever confirmed to hold what a key of this home said in a repository.
+pub(crate) fn was_heard(home: &Home, repo: &RepoId, key: &Key) -> Result<bool> {
+    Ok(read_tip(home, repo, key)?.acknowledged() > 0)
+}
+
+/// Brings back what the node has lost of everything that this home's keys have signed in a
+/// repository. True if there was something; fails if nobody has it: what the repository says here is
+/// not what it is.
+pub(crate) async fn bring_back_all(
+    home: &Home,
+    repo: &RepoId,
+    client: &mut Client,
+) -> Result<bool> {
+    let mut brought = false;
+    for tip in tips(home).iter().filter(|tip| tip.repo() == repo) {
+        brought |= bring_back(home, tip, client).await?;
+    }
+    Ok(brought)
+}
+
+/// Brings back what the node has lost of a log, since its disk spoiled it or it is an older copy: from
+/// what was set aside, or from peers. True if there was something.
+async fn bring_back(home: &Home, tip: &Tip, client: &mut Client) -> Result<bool> {
+    if held(tip, client).await? >= tip.acknowledged() {
+        return Ok(false);
+    }
+    if brought_back(tip, client).await? {
+        return Ok(true);
+    }
+    // Peers may have all of it, or enough to make good what was set aside.
+    let request = Request::AwaitSync {
+        repo: *tip.repo(),
+        wait_s: CONFIRM_S,
+    };
+    match client.ask(request).await {
+        Ok(_) => {}
+        Err(error) if error.exit == Exit::Unreachable => {}
+        Err(error) => return Err(error),
+    }
+    match brought_back(tip, client).await? {
+        true => Ok(true),
+        false => Err(behind(home, tip, client).await),
+    }
+}
+
+/// How far every key of the home has signed, in every repository. A file that cannot be read is left
+/// out: whoever signs with that key says so.
+fn tips(home: &Home) -> Vec<Tip> {
+    let Ok(files) = std::fs::read_dir(home.keys_dir().join("tips")) else {
+        return Vec::new();
+    };
+    let names = files
+        .flatten()
+        .filter_map(|file| file.file_name().into_string().ok());
+    let mut tips: Vec<(String, Tip)> = names
+        .filter_map(|name| {
+            let (repo, key) = name.split_once('.')?;
+            let tip = read_tip(home, &repo.parse().ok()?, &key.parse().ok()?).ok()?;
+            Some((name, tip))
+        })
+        .collect();
+    tips.sort_by(|(one, _), (other, _)| one.cmp(other));
+    tips.into_iter().map(|(_, tip)| tip).collect()
+}
+
+/// The node has lost entries that it had acknowledged, and nobody has brought them back.
+async fn behind(home: &Home, tip: &Tip, client: &mut Client) -> CliError {
+    let held = held(tip, client).await.unwrap_or_default();
+    let message = format!(
+        "the store has {held} of the {} entries that {} has signed in this repository",
+        tip.acknowledged(),
+        tip.key().fingerprint()
+    );
+    let kept = set_aside(home, tip.repo(), tip.key());
+    let hint = match &kept {
+        Some(kept) => format!(
+            "its disk spoiled the others ({}), and no peer has brought them back: start `skep node \
+             run` beside a node that follows the repository, or put the store back from a backup",
+            quoted(kept)
+        ),
+        None => "it is an older copy, and no peer has brought the others: start `skep node run` \
+                 beside a node that follows the repository, or put the newer store back"
+            .to_owned(),
+    };
+    CliError::new(Exit::Failed, message, Hint::new(hint))
+}
+
+/// Where the store keeps what its disk spoiled of a log.
+pub(crate) fn set_aside(home: &Home, repo: &RepoId, key: &Key) -> Option<PathBuf> {
+    let kept = home
+        .store_dir()
+        .join("damaged")
+        .join(format!("{repo}-{key}"));
+    kept.exists().then_some(kept)
 }
 
 /// One command at a time signs with a key in a repository.

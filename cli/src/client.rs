@@ -19,6 +19,7 @@ use skep_node::run::{self, Running};
 use skep_proto::control::{Hello, Refusal, Refused, Request, Response, VERSION};
 use skep_proto::key::SigningKey;
 
+use crate::author;
 use crate::commands::Session;
 use crate::environment::Environment;
 use crate::error::{CliError, Exit, Hint, Result};
@@ -62,14 +63,19 @@ impl Client {
 
     async fn connect_with(offline: bool, session: &Session<'_>) -> Result<Self> {
         let mut waiting = None;
-        Self::found_or_started(Around::of(offline, session), async |holder| {
+        let found = Self::found_or_started(Around::of(offline, session), async |holder| {
             let what = format!("waiting for {holder}, which uses the store");
             waiting
                 .get_or_insert_with(|| session.ui.progress(&what, None))
                 .during(tokio::time::sleep(LOCK_RETRY))
                 .await;
-        })
-        .await
+        });
+        let mut client = found.await?;
+        for damage in client.own.iter().flat_map(Running::damage) {
+            session.ui.warn(damage);
+        }
+        author::salvage(&session.home, &mut client).await;
+        Ok(client)
     }
 
     /// The node that runs, or one of our own; `wait` is told who has the store meanwhile.

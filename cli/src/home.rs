@@ -93,12 +93,12 @@ impl Home {
         self.keys_dir().join("tips")
     }
 
-    /// One command at a time makes keys and a repository, or begins to follow one: another would
-    /// find half of it.
+    /// One command at a time makes keys and a repository, begins to follow one, or reads the file of
+    /// one to change it: another would find half of it.
     pub(crate) async fn lock(&self, ui: &Ui) -> Result<Lock> {
         private_dir(&self.root)?;
         let busy = || {
-            let message = "another command creates or begins to follow a repository in this home";
+            let message = "another command changes what this home creates, follows or trusts";
             let hint = Hint::new("wait until it is done, then type the same again");
             CliError::new(Exit::Failed, message, hint)
         };

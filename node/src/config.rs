@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use skep_proto::id::NodeId;
 use skep_proto::key::SigningKey;
 
+use crate::gateway::Gateway;
+
 /// Everything that differs between nodes.
 pub struct Config {
     /// Node key: transport and membership, no authority over packages.
@@ -24,8 +26,8 @@ pub struct Config {
     pub dial: bool,
     pub mdns: bool,
     pub gossip: bool,
-    /// Where the HTTP side listens.
-    pub gateway: Option<SocketAddr>,
+    /// Where the HTTP side listens, and what each listener hands out.
+    pub gateways: Vec<Gateway>,
     /// Seed of the core's dice, and of its nonces.
     pub seed: [u8; 32],
     /// Version of the program, for status and peers.

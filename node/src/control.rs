@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use skep_proto::control::{Hello, VERSION};
 
-pub(crate) use answer::Answers;
+pub(crate) use answer::{Answers, Stopped, without};
 pub use connection::{Connection, Error};
 
 /// Commands that talk to a node at the same time.

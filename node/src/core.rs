@@ -181,9 +181,11 @@ impl Core {
     }
 
     /// What follows from any input: views that changed are computed, readers are shown them, free
-    /// peers get work, and the next wake-up is asked for.
+    /// peers get work, and the next wake-up is asked for. Answers come last: whoever is told that
+    /// something is done reads it at once.
     fn settle(&mut self) {
-        self.refresh_views();
+        self.unblock_walks();
+        self.refresh_quiet_views();
         self.refresh_topics();
         self.schedule_exchange();
         if std::mem::take(&mut self.unseen) {
@@ -192,6 +194,9 @@ impl Core {
         }
         let wake = self.next_wake();
         self.out.push(Effect::WakeAt(wake));
+        // Stable: neither answers nor anything else changes places among its own.
+        let is_answer = |effect: &Effect| matches!(effect, Effect::Reply(..));
+        self.out.sort_by_key(is_answer);
     }
 
     /// Public repositories are gossiped; of one whose document is not here yet, nobody knows.
@@ -411,11 +416,14 @@ impl Core {
     fn next_wake(&self) -> Time {
         let sessions = self.sessions.values().filter_map(Session::deadline);
         let awaiting = self.awaiting_sync.iter().map(|(.., deadline)| *deadline);
-        let gossip = self.repos.values().filter_map(Repository::gossip_due);
+        // Of others nothing is gossiped, so nothing waits for its time.
+        let public = self.repos.values().filter(|repo| repo.is_public());
+        let gossip = public.filter_map(Repository::gossip_due);
         sessions
             .chain(awaiting)
             .chain(gossip)
             .chain(self.exchange.deadline(self.now))
+            .chain(self.repos.values().filter_map(Repository::refresh_due))
             .chain([self.next_round, self.peers.next_dial()])
             .min()
             .unwrap_or(self.next_round)

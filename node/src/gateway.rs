@@ -1,45 +1,118 @@
-//! The HTTP side: for now, whether the node lives and is ready.
+//! The HTTP side: whether the node lives and is ready, and the doors for tools that do not speak
+//! Skep.
+//!
+//! Every answer comes from the snapshot and from files that were verified; the driver is told of a
+//! miss, and nobody waits for it: a tool that is refused at once can go on.
+
+mod answer;
+mod blobs;
+mod l3afd;
+mod listen;
+mod range;
+mod refusals;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
+use serde::Deserialize;
+
+pub(crate) use listen::{bind, serve};
+pub(crate) use refusals::Refusals;
 
 use crate::core::{Input, Reply};
 use crate::driver::Handle;
+use crate::store::Store;
+use blobs::Blobs;
+use l3afd::Archives;
 
 /// How long the event loop may take to answer before the node counts as stuck.
 const LIVE_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// Listens; a port in use is the caller's to explain.
-pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(address).await?;
-    let address = listener.local_addr()?;
-    Ok((listener, address))
+/// Whether local trust is asked before anything is handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// What the policy refuses is refused, with the reason.
+    #[default]
+    Trusted,
+    /// The policy is skipped, hashes and signatures are not; every answer says so.
+    Normal,
 }
 
-/// Serves until `stop`.
-pub(crate) async fn serve(listener: TcpListener, node: Handle, mut stop: watch::Receiver<bool>) {
-    let routes = Router::new()
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .with_state(node);
-    let served = axum::serve(listener, routes).with_graceful_shutdown(async move {
-        // Either way it is time to stop.
-        drop(stop.changed().await);
-    });
-    if let Err(error) = served.await {
-        tracing::error!(%error, "the HTTP side stopped");
+/// One HTTP listener: a `[[gateway]]` of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gateway {
+    pub listen: SocketAddr,
+    #[serde(default)]
+    pub mode: Mode,
+}
+
+impl Gateway {
+    pub fn trusted(listen: SocketAddr) -> Self {
+        let mode = Mode::Trusted;
+        Self { listen, mode }
     }
 }
 
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Trusted => "trusted",
+            Self::Normal => "normal",
+        })
+    }
+}
+
+impl std::fmt::Display for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.listen, self.mode)
+    }
+}
+
+/// What all listeners of a node share.
+pub(crate) struct Doors {
+    node: Handle,
+    store: Arc<dyn Store>,
+    blobs: Blobs,
+    archives: Archives,
+    refusals: Refusals,
+}
+
+impl Doors {
+    pub(crate) fn new(node: Handle, store: Arc<dyn Store>, refusals: Refusals) -> Self {
+        Self {
+            node,
+            store,
+            blobs: Blobs::default(),
+            archives: Archives::default(),
+            refusals,
+        }
+    }
+}
+
+/// What a request comes through.
+#[derive(Clone)]
+struct Door {
+    doors: Arc<Doors>,
+    mode: Mode,
+}
+
+fn routes(doors: Arc<Doors>, mode: Mode) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route(l3afd::ROUTE, get(l3afd::archive))
+        .with_state(Door { doors, mode })
+}
+
 /// 200 while the event loop turns.
-async fn healthz(State(node): State<Handle>) -> (StatusCode, &'static str) {
-    let asked = node.ask(Input::Probed);
+async fn healthz(State(door): State<Door>) -> (StatusCode, &'static str) {
+    let asked = door.doors.node.ask(Input::Probed);
     match tokio::time::timeout(LIVE_WITHIN, asked).await {
         Ok(Some(Reply::Done)) => (StatusCode::OK, "ok\n"),
         _ => (
@@ -50,8 +123,8 @@ async fn healthz(State(node): State<Handle>) -> (StatusCode, &'static str) {
 }
 
 /// 200 when the store is open and takes writes. Peers are not required: an air-gapped node is ready.
-async fn readyz(State(node): State<Handle>) -> (StatusCode, String) {
-    match &node.snapshot().read_only {
+async fn readyz(State(door): State<Door>) -> (StatusCode, String) {
+    match &door.doors.node.snapshot().read_only {
         None => (StatusCode::OK, "ready\n".to_owned()),
         Some(why) => (
             StatusCode::SERVICE_UNAVAILABLE,

@@ -6,7 +6,9 @@ use skep_proto::id::RepoId;
 use skep_proto::key::Signatures;
 use skep_proto::log::entry::{Body, Parsed, parse};
 use skep_proto::name::{Name, Version};
+use skep_proto::package::dsse;
 use skep_proto::package::manifest::{self, File, FileKind, LIST_FILE_BYTES_MAX, Manifest};
+use skep_proto::trust::Subject;
 
 use crate::snapshot::RepoSnapshot;
 use crate::store::{self, Store};
@@ -24,6 +26,8 @@ pub(crate) enum Error {
     Manifest(#[from] manifest::Error),
     #[error("the list of files {0} cannot be read")]
     Tree(Blake3),
+    #[error("the manifest is not signed by any key that published it")]
+    Unsigned,
 }
 
 /// A manifest's bytes, and the signatures that its entry carries.
@@ -101,6 +105,26 @@ impl Files {
         blobs.dedup_by_key(|blob| blob.hash);
         blobs
     }
+}
+
+/// Every file of a release that is held, from a manifest that is what the view lists, of this
+/// repository, name and version, and signed by a key that published it: before every use.
+pub(crate) fn checked_files(
+    repo: &RepoSnapshot,
+    store: &dyn Store,
+    subject: &Subject,
+) -> Result<Vec<File>, Error> {
+    let (name, version) = (&subject.name, &subject.version);
+    let payload = payload(repo, store, name, version, subject.manifest)?;
+    let signed = dsse::signers(dsse::IN_TOTO, &payload.bytes, &payload.signatures);
+    if subject.signers.is_disjoint(&signed) {
+        return Err(Error::Unsigned);
+    }
+    let mut files = Files::of(&payload.bytes, &repo.id, name, version)?;
+    if let Some(tree) = files.tree() {
+        files.add_tree(&read_tree(store, &tree)?)?;
+    }
+    Ok(files.files)
 }
 
 fn blob_of(file: &File) -> BlobRef {

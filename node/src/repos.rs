@@ -32,7 +32,7 @@ pub enum Error {
     Alias(PathBuf),
     #[error("`{}` and `{}` are of one repository", .0.display(), .1.display())]
     Twice(PathBuf, PathBuf),
-    #[error("`{}` names the peer `{}`, which is not `/…/p2p/PEER`", path.display(), skep_proto::text::harmless(peer))]
+    #[error("`{}` names the peer `{}`, which is not `/…/p2p/PEER`", path.display(), skep_proto::text::harmless_line(peer))]
     Peer { path: PathBuf, peer: String },
 }
 

@@ -12,12 +12,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
-use crate::control::{self, Answers, Socket};
+use crate::control::{self, Answers, Socket, Stopped};
 use crate::core::{Core, Input};
 use crate::driver::{Driver, Handle, Parts};
+use crate::gateway::{Doors, Gateway, Mode, Refusals};
 use crate::snapshot::Snapshot;
 use crate::store::disk::Disk;
-use crate::store::{self, Store};
+use crate::store::{self, Event, Store};
 use crate::{gateway, keeper, net, repos, restore};
 
 /// Why a node could not be started.
@@ -80,10 +81,20 @@ impl net::BlobSource for Serving {
 pub struct Running {
     handle: Handle,
     net: net::Net,
-    gateway: Option<SocketAddr>,
+    gateways: Vec<(SocketAddr, Mode)>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     socket: Socket,
+    damage: Vec<String>,
+}
+
+/// What the store had when it was opened.
+struct Opened {
+    store: Arc<dyn Store>,
+    restored: Vec<crate::core::Restored>,
+    stopped: Stopped,
+    /// In words.
+    damage: Vec<String>,
 }
 
 /// Starts a node. When this returns it is ready: the store is open, repositories are loaded, and
@@ -91,7 +102,13 @@ pub struct Running {
 pub async fn start(config: Config) -> Result<Running, Error> {
     let me = NodeId::from_key(config.key.key());
     let followed = repos::read_all(&config.repos)?;
-    let (store, restored) = open_store(&config).await?;
+    let Opened {
+        store,
+        restored,
+        stopped: without,
+        damage,
+    } = open_store(&config).await?;
+    let followed = control::without(&without, followed);
     let (shown, snapshot) = watch::channel(Arc::new(Snapshot::empty(me)));
     let source = Arc::new(Serving {
         store: Arc::clone(&store),
@@ -132,13 +149,19 @@ pub async fn start(config: Config) -> Result<Running, Error> {
     repos::configure(&handle, &config, followed).await;
     // Readers look at the snapshot: what is followed stands in it once the next input is answered.
     handle.ask(Input::Probed).await;
-    let mut gateway = None;
-    if let Some(address) = config.gateway {
-        let (listener, bound) = gateway::bind(address)
+    let refusals = Refusals::default();
+    let doors = Doors::new(handle.clone(), Arc::clone(&store), refusals.clone());
+    let doors = Arc::new(doors);
+    let mut gateways = Vec::new();
+    for Gateway { listen, mode } in config.gateways.iter().copied() {
+        let (listener, bound) = gateway::bind(listen)
             .await
-            .map_err(|source| Error::Gateway { address, source })?;
-        gateway = Some(bound);
-        let serve = gateway::serve(listener, handle.clone(), stopped.clone());
+            .map_err(|source| Error::Gateway {
+                address: listen,
+                source,
+            })?;
+        gateways.push((bound, mode));
+        let serve = gateway::serve(listener, mode, Arc::clone(&doors), stopped.clone());
         tasks.push(tokio::spawn(serve));
     }
     tasks.push(tokio::spawn(keeper::run(
@@ -151,8 +174,10 @@ pub async fn start(config: Config) -> Result<Running, Error> {
         config,
         node: handle.clone(),
         store,
+        stopped: without,
         net: net.clone(),
-        gateway,
+        gateways: gateways.clone(),
+        refusals,
         in_flight,
         stop: stop.clone(),
         started: std::time::Instant::now(),
@@ -163,16 +188,15 @@ pub async fn start(config: Config) -> Result<Running, Error> {
     Ok(Running {
         handle,
         net,
-        gateway,
+        gateways,
         stop,
         tasks,
         socket,
+        damage,
     })
 }
 
-async fn open_store(
-    config: &Config,
-) -> Result<(Arc<dyn Store>, Vec<crate::core::Restored>), Error> {
+async fn open_store(config: &Config) -> Result<Opened, Error> {
     let (path, faults) = (config.store.clone(), config.faults.clone());
     let opened = tokio::task::spawn_blocking(move || {
         let failed = |source| Error::Store {
@@ -181,7 +205,13 @@ async fn open_store(
         };
         let store = Disk::open(&path, faults).map_err(failed)?;
         let restored = restore::restore(&store).map_err(failed)?;
-        Ok((Arc::new(store) as Arc<dyn Store>, restored))
+        let damage = store.events().into_iter().filter(Event::is_damage);
+        Ok(Opened {
+            restored,
+            stopped: store.stopped(),
+            damage: damage.map(|event| event.to_string()).collect(),
+            store: Arc::new(store),
+        })
     });
     match opened.await {
         Ok(opened) => opened,
@@ -199,9 +229,14 @@ impl Running {
         self.net.addresses()
     }
 
+    /// What was found damaged on the disk when the store was opened, in words.
+    pub fn damage(&self) -> &[String] {
+        &self.damage
+    }
+
     /// Where the HTTP side listens.
-    pub fn gateway(&self) -> Option<SocketAddr> {
-        self.gateway
+    pub fn gateways(&self) -> &[(SocketAddr, Mode)] {
+        &self.gateways
     }
 
     /// Waits until somebody stops the node through the control socket.

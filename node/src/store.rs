@@ -21,7 +21,7 @@
 //! partial/HASH.list           [size, group list]                                     (sealed)
 //! tmp/                        files that have no name yet; emptied at start
 //! trash/                      folders that lost their name; emptied at start
-//! damaged/                    what the medium spoiled, kept for people; one of each name
+//! damaged/                    what the medium spoiled, kept for people; one of each name, of a log a few
 //! index/                      sled; may be deleted whenever no process holds the lock
 //! ```
 //!
@@ -39,9 +39,10 @@
 //! * A rename within the store (one file system) is atomic.
 //! * A failed `fsync` leaves the pages of that file in doubt. The file is given up, never synced
 //!   again; if it was a directory's, the store takes no more writes until it is opened again.
-//! * Bytes at rest may change. Everything but facts is checked when it is read (sealed files by
-//!   their hash, entries by `root`, groups by the list) and set aside when it differs: peers have
-//!   it. A fact exists nowhere else; a damaged one stops the start, by name.
+//! * Bytes at rest may change. Everything is checked when it is read (sealed files by their hash,
+//!   entries by `root`, groups by the list) and set aside when it differs: peers have it. Of a log
+//!   the entries stay that are proven by a checkpoint in its state. A fact exists nowhere else: one
+//!   that can be done without is set aside, one that must not be forgotten stops its repository.
 //! * A process that ended without cleaning the lock may have left names visible that are not yet
 //!   durable: the next start syncs the file system before it believes any.
 //!
@@ -81,6 +82,7 @@ use skep_proto::fault::Fault;
 use skep_proto::hash::Blake3;
 use skep_proto::id::RepoId;
 use skep_proto::key::Key;
+use skep_proto::log::checkpoint::Checkpoint;
 
 pub use change::{Change, FACT_KEY_BYTES_MAX, FACT_VALUE_BYTES_MAX, FactKind, Loaded};
 pub use event::Event;
@@ -101,6 +103,18 @@ pub trait Store: Send + Sync {
 
     /// Entries `from..to` of a log, as far as they are committed.
     fn entries(&self, repo: &RepoId, key: &Key, from: u64, to: u64) -> Result<Vec<Vec<u8>>, Error>;
+
+    /// What fills the gap between the entries that are held of a log and `tail`, from what was set
+    /// aside of it: entries that lead, with `tail` after them, to the root of `checkpoint`.
+    fn salvage(
+        &self,
+        repo: &RepoId,
+        checkpoint: &Checkpoint,
+        tail: &[Vec<u8>],
+    ) -> Result<Option<Vec<Vec<u8>>>, Error>;
+
+    /// What the medium spoiled and nobody has removed yet, sorted.
+    fn damaged(&self) -> Result<Vec<PathBuf>, Error>;
 
     /// What is known of a complete blob.
     fn blob(&self, hash: &Blake3) -> Result<Option<BlobInfo>, Error>;
@@ -188,11 +202,13 @@ pub enum Error {
     },
     #[error("`{}` is not a store, and not empty", path.display())]
     NotAStore { path: PathBuf },
+    #[error("`{}` is damaged: it no longer says which format the store has", path.display())]
+    Format { path: PathBuf },
     #[error("the store `{}` is in use by process {pid}", path.display())]
     Locked { path: PathBuf, pid: String },
     #[error("a write could not be made durable: the store takes no more until it is opened again")]
     ReadOnly,
-    #[error("`{}` is damaged, and nobody else has it: put it back from a backup, or remove it", path.display())]
+    #[error("`{}` is damaged, and nobody else has it", path.display())]
     Damaged { path: PathBuf },
     #[error("the repository `{repo}` is not followed")]
     NotFollowed { repo: RepoId },

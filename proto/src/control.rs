@@ -89,6 +89,11 @@ pub enum Request {
     OpenBlob {
         hash: Blake3,
     },
+    /// Reads a blob again, which turned out not to be what its name says. One that is spoiled is set
+    /// aside, and can be fetched again.
+    RecheckBlob {
+        hash: Blake3,
+    },
     /// Trusted mode admitted it.
     Admit {
         repo: RepoId,
@@ -189,10 +194,32 @@ pub struct Status {
     pub peers: usize,
     pub addresses: Vec<String>,
     pub repos: Vec<RepoLine>,
-    /// Address of the HTTP side, if it listens.
-    pub gateway: Option<String>,
+    /// Where the HTTP side listens.
+    pub gateways: Vec<GatewayLine>,
+    /// What it refused last, newest first.
+    pub refusals: Vec<GatewayRefusal>,
     /// Why nothing new is taken, if so.
     pub read_only: Option<String>,
+}
+
+/// One HTTP listener.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayLine {
+    pub address: String,
+    /// `trusted` or `normal`.
+    pub mode: String,
+}
+
+/// A request that the gateway answered with nothing: its clients show that to nobody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayRefusal {
+    pub path: String,
+    pub status: u16,
+    pub why: String,
+    pub hint: String,
+    pub times: u64,
+    /// Unix seconds of the last time.
+    pub last_s: u64,
 }
 
 /// A repository in one line.

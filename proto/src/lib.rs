@@ -30,6 +30,7 @@ pub mod limits;
 pub mod log;
 pub mod name;
 pub mod package;
+pub mod render;
 pub mod repo;
 pub mod sync;
 pub mod text;

@@ -20,16 +20,16 @@ pub const VERSION_LEN_MAX: usize = 64;
 pub enum Error {
     #[error(
         "`{}` is not a name: lower-case letters and digits, joined by `_`, `__` or dashes, at most 64",
-        crate::text::harmless(.0)
+        crate::text::harmless_line(.0)
     )]
     Name(String),
-    #[error("`{}` is not a version: {}", crate::text::harmless(.text), .why)]
+    #[error("`{}` is not a version: {}", crate::text::harmless_line(.text), .why)]
     Version { text: String, why: String },
-    #[error("`{}` is not a version requirement: {}", crate::text::harmless(.text), .why)]
+    #[error("`{}` is not a version requirement: {}", crate::text::harmless_line(.text), .why)]
     Requirement { text: String, why: String },
-    #[error("`{}` names no repository: a package is always `repo/name`", crate::text::harmless(.0))]
+    #[error("`{}` names no repository: a package is always `repo/name`", crate::text::harmless_line(.0))]
     NoRepository(String),
-    #[error("`{}` is not a BLAKE3 hash: expected `b3:` and 64 hex digits", crate::text::harmless(.0))]
+    #[error("`{}` is not a BLAKE3 hash: expected `b3:` and 64 hex digits", crate::text::harmless_line(.0))]
     Hash(String),
 }
 

@@ -57,6 +57,11 @@ pub fn harmless(text: &str) -> String {
     out
 }
 
+/// [`harmless`] on one line: what a stranger calls something cannot begin a line of its own.
+pub fn harmless_line(text: &str) -> String {
+    harmless(text).replace('\n', "\\u{a}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,5 +89,6 @@ mod tests {
     #[test]
     fn escapes_are_shown_not_sent() {
         assert_eq!(harmless("\u{1b}[2J\u{202e}x\n"), "\\u{1b}[2J\\u{202e}x\n");
+        assert_eq!(harmless_line("x\nerror: y\t"), "x\\u{a}error: y\\u{9}");
     }
 }

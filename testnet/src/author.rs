@@ -227,9 +227,9 @@ impl Repo {
         publish(repo, &publisher.name, branch, version, 1)
     }
 
-    /// The registrar says up to where a publisher's key counts: its own branch, whole.
-    pub fn cut(&mut self, publisher: usize) {
-        let mark = self.publishers[publisher].log().mark();
+    /// The registrar says that a publisher's key counts up to here, on its own branch.
+    pub fn cut(&mut self, publisher: usize, size: usize) {
+        let mark = self.publishers[publisher].log().mark_at(size);
         let reason = "stolen".to_owned();
         self.registrar.say(vec![Body::Cut(Cut { mark, reason })]);
     }
@@ -327,10 +327,16 @@ impl Log {
 
     /// All of it, as a cut or a drop names it.
     fn mark(&self) -> Mark {
-        let leaves: Vec<Sha256> = self.entries.iter().map(|entry| tree::leaf(entry)).collect();
+        self.mark_at(self.entries.len())
+    }
+
+    /// Its first entries, as a cut names them.
+    fn mark_at(&self, size: usize) -> Mark {
+        let entries = self.entries.iter().take(size);
+        let leaves: Vec<Sha256> = entries.map(|entry| tree::leaf(entry)).collect();
         Mark {
             key: self.key(),
-            size: self.tip.size(),
+            size: leaves.len() as u64,
             root: tree::root(&leaves),
         }
     }

@@ -51,9 +51,9 @@ pub fn before(host: &Host, world: &World, effect: &Effect) -> Result<(), Broken>
     match effect {
         Effect::Send { message, .. } => {
             wire::what_is_sent_can_be_read(message)?;
-            wire::what_is_told_is_durable(host, message)
+            wire::what_is_told_is_durable(host, world, message)
         }
-        Effect::Gossip { data, .. } => wire::what_is_gossiped_is_durable(host, data),
+        Effect::Gossip { data, .. } => wire::what_is_gossiped_is_durable(host, world, data),
         Effect::Disconnect {
             session,
             ban_s: Some(_),

@@ -135,7 +135,7 @@ impl Plan {
         sim.start_all();
         if self.late {
             sim.run_ms(0)?;
-            sim.crash(self.nodes - 1, LATE_MS);
+            sim.crash(self.nodes - 1, LATE_MS)?;
         }
         Ok(())
     }
@@ -154,7 +154,7 @@ impl Plan {
             6 => change_authority(sim, repo),
             7 if self.partitions => part(sim),
             8 if self.partitions => sim.net.heal(),
-            9 if self.crashes => crash(sim),
+            9 if self.crashes => crash(sim)?,
             10 if self.full_disks => {
                 let writes = sim.dice.below(8);
                 if let Some(at) = sim.anybody() {
@@ -348,20 +348,21 @@ fn part(sim: &mut Sim) {
 }
 
 /// A node dies: now, or in the middle of what it does next.
-fn crash(sim: &mut Sim) {
+fn crash(sim: &mut Sim) -> Result<(), Broken> {
     let Some(at) = sim.anybody() else {
-        return;
+        return Ok(());
     };
     match sim.dice.chance(500) {
         true => {
             let back_in_ms = sim.dice.below(20_000);
-            sim.crash(at, back_in_ms);
+            sim.crash(at, back_in_ms)?;
         }
         false => {
             let effects = sim.dice.below(30);
             sim.host_mut(at).crash_in = Some(effects);
         }
     }
+    Ok(())
 }
 
 /// A key signs two logs, and different nodes get them.
@@ -384,7 +385,9 @@ fn fork(sim: &mut Sim, repo: usize, cut: bool) {
         sim.bring_branch(at, repo, publisher);
     }
     if cut && sim.dice.chance(500) {
-        sim.world.repos[repo].cut(publisher);
+        // What is on no node cannot be looked at, and is not named.
+        let size = sim.longest_held(repo, publisher);
+        sim.world.repos[repo].cut(publisher, size);
         bring(sim, repo);
     }
 }

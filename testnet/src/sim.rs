@@ -250,6 +250,21 @@ impl Sim {
         Some(self.command(at, command))
     }
 
+    /// How much of a publisher's own branch the node has that has most of it.
+    pub fn longest_held(&self, repo: usize, publisher: usize) -> usize {
+        let repo = &self.world.repos[repo];
+        let log = repo.publishers[publisher].log();
+        let held = self.honest().map(|host| {
+            let entries = host.disk.entries(&repo.id, &log.key(), 0, u64::MAX);
+            let common = entries.iter().zip(&log.entries);
+            match entries.len() <= log.entries.len() && common.clone().all(|(a, b)| a == b) {
+                true => entries.len(),
+                false => 0,
+            }
+        });
+        held.max().unwrap_or(0)
+    }
+
     /// Documents of a repository, taken to a node once.
     pub fn bring_documents(&mut self, at: Place, repo: usize) -> Option<RequestId> {
         let (id, documents) = {
@@ -327,12 +342,19 @@ impl Sim {
     }
 
     /// The process at a place ends, and starts again after so long.
-    pub fn crash(&mut self, at: Place, back_in_ms: u64) {
-        if self.hosts[at].is_up() {
-            self.hosts[at].crash(&mut self.dice);
-            self.crashed(at);
-            self.schedule(back_in_ms, Due::Start { at });
+    pub fn crash(&mut self, at: Place, back_in_ms: u64) -> Result<(), Broken> {
+        let host = &self.hosts[at];
+        if !host.is_up() {
+            return Ok(());
         }
+        if host.is_honest() && host.snapshot.read_only.is_none() {
+            // Between two inputs: everything that was decided is on the disk.
+            restart::a_restart_changes_nothing(host)?;
+        }
+        self.hosts[at].crash(&mut self.dice);
+        self.crashed(at);
+        self.schedule(back_in_ms, Due::Start { at });
+        Ok(())
     }
 
     /// Runs for so long.

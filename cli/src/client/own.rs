@@ -68,7 +68,7 @@ pub(super) fn own_config(around: &Around) -> Result<Config> {
     }
     Ok(Config {
         listen: Vec::new(),
-        gateway: None,
+        gateways: Vec::new(),
         ..config
     })
 }
@@ -77,7 +77,7 @@ pub(super) fn own_config(around: &Around) -> Result<Config> {
 pub(super) fn alone(config: Config) -> Config {
     Config {
         listen: Vec::new(),
-        gateway: None,
+        gateways: Vec::new(),
         mdns: false,
         peers: Vec::new(),
         dial: false,
@@ -128,11 +128,7 @@ pub(super) fn node_config_with(
         dial: true,
         mdns: settings.mdns.value,
         gossip: settings.gossip.value,
-        gateway: settings
-            .gateways
-            .value
-            .first()
-            .map(|gateway| gateway.listen),
+        gateways: settings.gateways.value.clone(),
         seed: rand::random(),
         version: env!("CARGO_PKG_VERSION"),
         faults: faults.unwrap_or_default(),
@@ -152,6 +148,22 @@ pub(crate) fn start_failed(error: &run::Error) -> CliError {
             source: store::Error::Newer { .. },
             ..
         } => Hint::new("use the skep that made it, or a newer one"),
+        run::Error::Store {
+            path,
+            source: store::Error::Format { path: format },
+        } => Hint::new(format!(
+            "mv {} {}: it is made again",
+            quoted(format),
+            quoted(&path.join("damaged").join("format"))
+        )),
+        run::Error::Store {
+            path,
+            source: store::Error::NotAStore { .. },
+        } => Hint::new(format!(
+            "move it away: mv {} {}",
+            quoted(path),
+            quoted(&path.with_extension("old"))
+        )),
         run::Error::Store { path, .. } => {
             Hint::new(format!("ls -ld {}; df -h {}", quoted(path), quoted(path)))
         }

@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Session;
 use crate::args::demo::Demo;
-use crate::error::{CliError, Exit, Hint, Result, could_not};
+use crate::error::{CliError, Exit, Hint, Result, could_not, quoted};
 use crate::report::{Report, Table};
 
 /// The package that is passed along: a real XDP program and a small user-space program.
@@ -60,12 +60,14 @@ fn interrupted() -> Result<Arc<AtomicBool>> {
     let heed = |kind| signal(kind).map_err(|e| could_not("heed signals", &e));
     let mut interrupt = heed(SignalKind::interrupt())?;
     let mut terminate = heed(SignalKind::terminate())?;
+    let mut hangup = heed(SignalKind::hangup())?;
     let interrupted = Arc::new(AtomicBool::new(false));
     let heard = Arc::clone(&interrupted);
     tokio::spawn(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
         heard.store(true, Ordering::Relaxed);
     });
@@ -173,9 +175,15 @@ impl Stage<'_> {
             "friend",
             &["trust", "add", "ana/drop"],
         )?;
+        self.ok(
+            "friend: learn by the author's ticket of a second node that has it",
+            "the same root document",
+            "friend",
+            &["repo", "add", &ticket],
+        )?;
         let folder = self.dir.join("out").display().to_string();
         self.ok(
-            "friend: get ana/drop from the mirror",
+            "friend: get ana/drop from the nearest of the two",
             "manifest, b3 and sha256 of every file",
             "friend",
             &["get", "ana/drop", "-o", &folder],
@@ -337,16 +345,18 @@ impl Stage<'_> {
     /// Says what to try by hand.
     fn leave(&self) {
         let home = self.home("friend");
+        let folder = self.exe.parent().unwrap_or(Path::new("."));
         self.session.ui.say(&format!(
             "\nthe nodes go on running; to try by hand:\n\n\
-             export SKEP_HOME={} SKEP_PASSPHRASE=\n\
+             export PATH={}:$PATH SKEP_HOME={} SKEP_PASSPHRASE=\n\
              skep node status\n\
              skep info ana/drop\n\
              skep verify --explain ana/drop\n\n\
              to end it: for h in author mirror friend; do SKEP_HOME={}/$h skep node stop; done; rm -r {}",
-            home.display(),
-            self.dir.display(),
-            self.dir.display()
+            quoted(folder),
+            quoted(&home),
+            quoted(&self.dir),
+            quoted(&self.dir)
         ));
     }
 }

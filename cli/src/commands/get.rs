@@ -2,14 +2,15 @@
 
 mod folder;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use skep_proto::control::{Release, Request, Response};
 use skep_proto::package::dsse::{IN_TOTO, envelope};
+use skep_proto::package::manifest::{File, Manifest};
 use skep_proto::ticket::Ticket;
 
 use super::parse::parse_package;
-use super::release::{called, checked_manifest, refused, release, signatures};
+use super::release::{against, called, checked_manifest, refused, release, signatures};
 use super::repo::{follow, known_or_online, parse_ticket};
 use super::trust::{believe_for, publisher_line};
 use super::{Session, contents, lookalike};
@@ -65,9 +66,21 @@ async fn get(
         ),
         Hint::new(format!("to go on from there: {}", again(&release, args))),
     );
+    for line in against(&release, "deprecated") {
+        session.ui.warn(&line);
+    }
     fetch(&release, bytes, session, client).await?;
-    let files = contents::checked_files(&found, client).await?;
-    let target = folder::write(&release, &files, &args.output, session, client).await?;
+    let (files, target) = match unpack(&release, &found, args, session, client).await {
+        // What was fetched long ago may be spoiled by now.
+        Err(error)
+            if error.exit == Exit::Untrusted
+                && is_spoiled(&release, &found, session, client).await? =>
+        {
+            fetch(&release, bytes, session, client).await?;
+            unpack(&release, &found, args, session, client).await?
+        }
+        unpacked => unpacked?,
+    };
     admitted_still(&release, args, client).await?;
     let size: u64 = files.iter().map(|file| file.size).sum();
     session.ui.say(&format!(
@@ -225,6 +238,56 @@ async fn fetch(
         Err(error) => return Err(error),
     }
     Ok(())
+}
+
+/// Reads the files from the store, checks them, and writes them.
+async fn unpack(
+    release: &Release,
+    found: &Manifest,
+    args: &Get,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<(Vec<File>, PathBuf)> {
+    let files = contents::checked_files(found, client).await?;
+    let target = folder::write(release, &files, &args.output, session, client).await?;
+    Ok((files, target))
+}
+
+/// Has the node read every file of the release again: whether the disk has spoiled one, which it has
+/// set aside then.
+async fn is_spoiled(
+    release: &Release,
+    found: &Manifest,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<bool> {
+    let mut files = found.files.clone();
+    // One that lists the others is itself checked, and may be the spoiled one.
+    if let (Some(all), _) = contents::known_here(found, client)
+        .await
+        .unwrap_or_default()
+    {
+        files = all;
+        files.extend(found.files.iter().cloned());
+    }
+    let mut spoiled = 0;
+    for file in &files {
+        let request = Request::RecheckBlob { hash: file.blake3 };
+        match client.ask(request).await {
+            Ok(_) => {}
+            Err(error) if error.exit == Exit::NotFound => spoiled += 1,
+            Err(error) => return Err(error),
+        }
+    }
+    if spoiled > 0 {
+        session.ui.warn(&format!(
+            "the disk has spoiled {spoiled} of the files of `{}@{}`, which are set aside and fetched \
+             again: skep doctor",
+            called(release),
+            release.version
+        ));
+    }
+    Ok(spoiled > 0)
 }
 
 /// Decides once more, on what the node knows now, and remembers what was admitted.

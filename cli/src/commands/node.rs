@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use skep_node::run::Running;
-use skep_proto::control::{Request, Response, Status};
+use skep_proto::control::{GatewayLine, GatewayRefusal, RepoLine, Request, Response, Status};
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -49,7 +48,7 @@ async fn serve(session: &Session<'_>) -> Result<Report> {
     let mut interrupt = heed(SignalKind::interrupt())?;
     let mut terminate = heed(SignalKind::terminate())?;
     let running = start(session, config).await.map_err(|e| start_failed(&e))?;
-    if let Err(error) = greet(&running, session).await {
+    if let Err(error) = greet(session).await {
         running.stop().await;
         return Err(error);
     }
@@ -68,7 +67,7 @@ async fn serve(session: &Session<'_>) -> Result<Report> {
 }
 
 /// How it can be reached, and a ticket for each package of one's own.
-async fn greet(running: &Running, session: &Session<'_>) -> Result<()> {
+async fn greet(session: &Session<'_>) -> Result<()> {
     let Some(mut client) = Client::running(session).await? else {
         return Err(CliError::new(
             Exit::Failed,
@@ -97,14 +96,8 @@ async fn greet(running: &Running, session: &Session<'_>) -> Result<()> {
     for address in &status.addresses {
         session.ui.say(&format!("listening  {address}"));
     }
-    if let Some(gateway) = running.gateway() {
-        session.ui.say(&format!("http       http://{gateway}"));
-    }
-    let settings = Config::read(&session.home, session.env)?;
-    for gateway in settings.gateways.value.iter().skip(1) {
-        session.ui.warn(&format!(
-            "the gateway {gateway} does not listen: one is served so far"
-        ));
+    for gateway in &status.gateways {
+        say_gateway(gateway, &status.repos, session);
     }
     for repo in &status.repos {
         let called = repo
@@ -210,9 +203,60 @@ fn report(status: &Status) -> Report {
         .fact("started", started(status.up_s))
         .fact("peers", status.peers as u64)
         .fact("addresses", status.addresses.clone())
-        .fact("http", status.gateway.clone())
         .fact("read_only", status.read_only.clone())
         .table("repositories", repos)
+        .table("gateways", gateway_table(&status.gateways))
+        .table("refused", refusal_table(&status.refusals))
+}
+
+fn gateway_table(gateways: &[GatewayLine]) -> Table {
+    let mut table = Table::new(&["gateway", "mode"]);
+    for gateway in gateways {
+        table.push([
+            gateway.address.as_str().into(),
+            gateway.mode.as_str().into(),
+        ]);
+    }
+    table
+}
+
+/// What the gateway refused last: the tools that asked do not show it.
+fn refusal_table(refusals: &[GatewayRefusal]) -> Table {
+    let columns = ["path", "status", "times", "last", "why", "hint"];
+    let mut table = Table::new(&columns);
+    for refusal in refusals {
+        table.push([
+            refusal.path.as_str().into(),
+            u64::from(refusal.status).into(),
+            refusal.times.into(),
+            Value::Time(i64::try_from(refusal.last_s).unwrap_or(i64::MAX)),
+            refusal.why.as_str().into(),
+            refusal.hint.as_str().into(),
+        ]);
+    }
+    table
+}
+
+/// Where the gateway listens, and what l3afd is given for each repository.
+fn say_gateway(gateway: &GatewayLine, repos: &[RepoLine], session: &Session<'_>) {
+    let GatewayLine { address, mode } = gateway;
+    session
+        .ui
+        .say(&format!("gateway    {address} ({mode} mode)"));
+    if mode == "normal" {
+        session
+            .ui
+            .warn(&format!("{address} hands out what no policy admitted"));
+    }
+    for repo in repos {
+        let called = repo
+            .alias
+            .as_ref()
+            .map_or(repo.id.to_string(), ToString::to_string);
+        session.ui.say(&format!(
+            "l3afd      [ebpf-repo] url: {address}/l3afd/{called}"
+        ));
+    }
 }
 
 async fn peers(client: &mut Client) -> Result<Report> {

@@ -72,6 +72,8 @@ async fn publish(
     if already(&place, &manifest.name, &manifest.version, hash, client).await? {
         session.ui.say(&format!("already published: {called}"));
         if !args.dry_run {
+            // The disk may have spoiled a file, or that they are offered.
+            offer(package, &assembled, (place.repo, hash), session, client).await?;
             // The command that published it may have been ended before it could.
             remember_repository(package, &place.repo, session.ui);
         }
@@ -83,20 +85,13 @@ async fn publish(
     }
     let signing = place.open(session)?;
     own_name(&place, &manifest.name, args.alone, session, client).await?;
-    let blobs = put_files(package, &assembled, session.ui, client).await?;
+    offer(package, &assembled, (place.repo, hash), session, client).await?;
     let said = Body::Publish(entry::Publish {
         name: manifest.name.clone(),
         version: manifest.version.clone(),
         signatures: dsse::sign(dsse::IN_TOTO, &payload, &signing),
         payload,
     });
-    client
-        .ask(Request::Publish {
-            repo: place.repo,
-            manifest: hash,
-            blobs,
-        })
-        .await?;
     let mut author = Author::open(&session.home, place.repo, &signing, client).await?;
     // What an interrupted command had signed is told to the node only now, and another command may
     // have been faster: from here on nobody else signs with this key.
@@ -107,6 +102,23 @@ async fn publish(
     let published = (&manifest.name, &manifest.version);
     next_step(&place, published, session, client).await?;
     Ok(report)
+}
+
+/// The files are in the store, and the node offers them to its peers from now on.
+async fn offer(
+    package: &Package<'_>,
+    assembled: &Assembled,
+    (repo, manifest): (RepoId, Sha256),
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<()> {
+    let blobs = put_files(package, assembled, session.ui, client).await?;
+    let request = Request::Publish {
+        repo,
+        manifest,
+        blobs,
+    };
+    client.ask(request).await.map(|_| ())
 }
 
 /// What a first publish would do. The manifest names the repository, whose id is not known before

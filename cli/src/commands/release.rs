@@ -61,7 +61,33 @@ pub(crate) fn refused(release: &Release) -> CliError {
     for fact in failed.iter().filter(|fact| fact.check != "publisher") {
         error = error.detail(fact.check.clone(), fact.text.clone());
     }
+    let words = ["yanked", "suspended"].map(|state| against(release, state));
+    for line in words.into_iter().flatten() {
+        error = error.detail("said", line);
+    }
     error
+}
+
+/// What was said against a release or its package, in a line each: that it is in this state, why, and
+/// what to use instead.
+pub(crate) fn against(release: &Release, state: &str) -> Vec<String> {
+    let package = called(release);
+    let said = release.said.iter().filter(|said| said.state == state);
+    said.map(|said| {
+        let what = match said.whole_package {
+            true => format!("`{package}`"),
+            false => format!("`{package}@{}`", release.version),
+        };
+        let mut line = format!("{what} is {state}");
+        if !said.reason.is_empty() {
+            line.push_str(&format!(": {}", said.reason));
+        }
+        if let Some(successor) = &said.successor {
+            line.push_str(&format!("; use `{successor}` instead"));
+        }
+        line
+    })
+    .collect()
 }
 
 /// `repo/name`, by alias where there is one.

@@ -18,7 +18,7 @@ use crate::home::repos::Repos;
 use crate::report::text::size;
 use crate::report::{Report, Table, Value};
 
-pub(crate) use create::{create, followed_already};
+pub(crate) use create::{create, followed_already, is_unfinished};
 pub(crate) use follow::{follow, known_or_online};
 pub(crate) use ticket::{parse_ticket, ticket};
 

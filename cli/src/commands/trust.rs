@@ -163,14 +163,20 @@ pub(crate) async fn believe(
     session: &Session<'_>,
     client: &mut Client,
 ) -> Result<()> {
-    let text = append_rule(
-        &followed.text,
-        std::slice::from_ref(glob),
-        &handle.label,
-        &handle.id,
-    )
-    .map_err(|e| could_not("write a rule", &e))?;
-    Repos::of(&session.home).edit(&followed.alias, &text)?;
+    let repos = Repos::of(&session.home);
+    let _one = session.home.lock(session.ui).await?;
+    // Another command may have changed it while this one asked.
+    let followed = repos.find(&RepoRef::Id(followed.file.id))?;
+    let says_it = |rule: &Rule| {
+        let is_it = |who: &Who| matches!(who, Who::Handle { handle: id, .. } if *id == handle.id);
+        rule.names == [glob.clone()] && rule.publishers.iter().any(is_it)
+    };
+    if !followed.file.trust.iter().any(says_it) {
+        let names = std::slice::from_ref(glob);
+        let text = append_rule(&followed.text, names, &handle.label, &handle.id)
+            .map_err(|e| could_not("write a rule", &e))?;
+        repos.edit(&followed.alias, &text)?;
+    }
     client.ask(Request::Reload).await.map(|_| ())
 }
 

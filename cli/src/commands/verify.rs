@@ -4,7 +4,7 @@ use skep_proto::control::{FactOutcome, Release, Request};
 
 use super::Session;
 use super::parse::parse_package;
-use super::release::{called, checked_manifest, refused, release};
+use super::release::{against, called, checked_manifest, refused, release};
 use crate::args::verify::Verify;
 use crate::client::Client;
 use crate::error::{CliError, Result};
@@ -72,6 +72,9 @@ pub(crate) async fn judged(
             fact.check.as_str().into(),
             fact.text.as_str().into(),
         ]);
+    }
+    for line in against(&release, "deprecated") {
+        table.push([Mark::Warn.into(), "deprecated".into(), line.into()]);
     }
     if explain {
         explain_rows(&release, &mut table);

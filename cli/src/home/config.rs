@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use skep_node::gateway::Gateway;
 
 use super::{Home, TEXT_FILE_BYTES_MAX, read_edited};
 use crate::client::is_address;
@@ -47,8 +48,7 @@ pub(crate) struct Config {
     pub(crate) gossip: Setting<bool>,
     /// Addresses that tickets name first: what others reach this node by.
     pub(crate) addresses: Setting<Vec<String>>,
-    /// Every `[[gateway]]`; `gateway = []` is none. The first one is served, the health of the node
-    /// is all that there is to ask for so far.
+    /// Every `[[gateway]]`; `gateway = []` is none.
     pub(crate) gateways: Setting<Vec<Gateway>>,
     /// The files that were read, highest first.
     pub(crate) files: Vec<PathBuf>,
@@ -72,45 +72,6 @@ struct File {
     gossip: Option<bool>,
     addresses: Option<Vec<String>>,
     gateway: Option<Vec<Gateway>>,
-}
-
-/// One `[[gateway]]`: an HTTP listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Gateway {
-    pub(crate) listen: SocketAddr,
-    #[serde(default)]
-    pub(crate) mode: Mode,
-}
-
-/// What a gateway hands out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Mode {
-    /// Only what the policy admits.
-    #[default]
-    Trusted,
-    /// The policy is skipped, hashes and signatures are not.
-    Normal,
-}
-
-impl Gateway {
-    fn on(listen: SocketAddr) -> Self {
-        Self {
-            listen,
-            mode: Mode::default(),
-        }
-    }
-}
-
-impl std::fmt::Display for Gateway {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mode = match self.mode {
-            Mode::Trusted => "trusted",
-            Mode::Normal => "normal",
-        };
-        write!(f, "{} {mode}", self.listen)
-    }
 }
 
 #[derive(Deserialize)]
@@ -137,7 +98,7 @@ impl Config {
         }
         let files = layers.iter().map(|(path, _)| path.clone()).collect();
         let layers = &mut layers;
-        let one = || vec![Gateway::on(GATEWAY)];
+        let one = || vec![Gateway::trusted(GATEWAY)];
         Ok(Self {
             listen: highest(layers, |file| file.listen.take())
                 .map(Listen::addresses)

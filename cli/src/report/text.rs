@@ -5,7 +5,7 @@
 
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
-use skep_proto::text::harmless;
+use skep_proto::text::{harmless, harmless_line};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::{Body, Mark, Part, Report, Table, Value};
@@ -37,7 +37,7 @@ pub(crate) fn render(report: &Report, reader: Reader) -> String {
 
 /// `text` on one line, with everything harmful shown and not sent.
 pub(crate) fn cell(text: &str) -> String {
-    harmless(text).replace('\n', "\\u{a}")
+    harmless_line(text)
 }
 
 /// `text` with its lines and tabs as they are, and everything harmful shown and not sent.

@@ -4,22 +4,27 @@ mod doctor;
 mod files;
 mod log;
 mod release;
+mod stopped;
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use skep_proto::control::{Peer, Progress, Refusal, Refused, Request, Response, Status};
+use skep_proto::control::{
+    GatewayLine, Peer, Progress, Refusal, Refused, RepoLine, Request, Response, Status,
+};
 use skep_proto::id::RepoId;
 use skep_proto::name::RepoRef;
 use skep_proto::trust::Asked;
+pub(crate) use stopped::{Stopped, without};
 use tokio::sync::watch;
 
 use super::{Connection, Error};
 use crate::config::Config;
 use crate::core::{Command, Input, Reply, RequestId};
 use crate::driver::Handle;
+use crate::gateway::{Mode, Refusals};
 use crate::perform::InFlight;
 use crate::snapshot::{RepoSnapshot, Snapshot};
 use crate::store::Store;
@@ -30,8 +35,10 @@ pub(crate) struct Answers {
     pub(crate) config: Config,
     pub(crate) node: Handle,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) stopped: Stopped,
     pub(crate) net: net::Net,
-    pub(crate) gateway: Option<SocketAddr>,
+    pub(crate) gateways: Vec<(SocketAddr, Mode)>,
+    pub(crate) refusals: Refusals,
     pub(crate) in_flight: InFlight,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) started: Instant,
@@ -94,6 +101,7 @@ impl Answers {
         file: Option<OwnedFd>,
         connection: &mut Connection,
     ) -> Answered {
+        self.refuse_stopped(&request)?;
         match request {
             Request::Status => Ok(self.status()),
             Request::Peers => Ok(self.peers()),
@@ -101,9 +109,10 @@ impl Answers {
             Request::AwaitSync { repo, wait_s } => self.await_sync(repo, wait_s, connection),
             Request::Repo { repo } => {
                 let snapshot = self.node.snapshot();
-                Ok(Response::Repo(Box::new(
-                    repo_of(&snapshot, &repo)?.report(),
-                )))
+                let repo = repo_of(&snapshot, &repo)?;
+                let mut report = repo.report();
+                report.line = self.line(repo);
+                Ok(Response::Repo(Box::new(report)))
             }
             Request::Packages { repo } => {
                 let snapshot = self.node.snapshot();
@@ -160,6 +169,7 @@ impl Answers {
                 addresses: self.addresses(),
             }),
             Request::Doctor => Ok(self.doctor()),
+            Request::RecheckBlob { hash } => self.recheck_blob(&hash),
             Request::Stop | Request::OpenBlob { .. } => Err(failed("this is asked for on its own")),
         }
     }
@@ -173,10 +183,38 @@ impl Answers {
             up_s: self.started.elapsed().as_secs(),
             peers: snapshot.peers.len(),
             addresses: self.addresses(),
-            repos: snapshot.repos().map(|repo| repo.line()).collect(),
-            gateway: self.gateway.map(|address| format!("http://{address}")),
+            repos: snapshot
+                .repos()
+                .map(|repo| self.line(repo))
+                .chain(self.stopped_lines())
+                .collect(),
+            gateways: self.gateway_lines(),
+            refusals: self.refusals.all(),
             read_only: snapshot.read_only.clone(),
         })
+    }
+
+    /// A repository in one line. What the disk spoiled, and nobody has brought back yet, is missing
+    /// from a view that is well otherwise.
+    fn line(&self, repo: &RepoSnapshot) -> RepoLine {
+        let mut line = repo.line();
+        let lost = self.spoiled_logs(repo).into_iter().find(|key| {
+            let held = repo.logs.get(key);
+            held.is_none_or(|position| position.whole.is_none())
+        });
+        if let Some(key) = lost.filter(|_| line.state == "ok") {
+            let key = key.fingerprint();
+            line.state = format!("the disk spoiled the log of {key}, and it is not here again yet");
+        }
+        line
+    }
+
+    fn gateway_lines(&self) -> Vec<GatewayLine> {
+        let line = |(address, mode): &(SocketAddr, Mode)| GatewayLine {
+            address: format!("http://{address}"),
+            mode: mode.to_string(),
+        };
+        self.gateways.iter().map(line).collect()
     }
 
     /// Where this node can be reached: what was configured, then where it listens.
@@ -203,6 +241,7 @@ impl Answers {
     fn reload(&self) -> Answered {
         let read = repos::read_all(&self.config.repos);
         let read = read.map_err(|e| failed(crate::in_words(&e)))?;
+        let read = without(&self.stopped, read);
         repos::configure_blocking(&self.node, &self.config, read);
         // What was told is done once the next question is answered.
         self.ask(Input::Probed)?;

@@ -70,8 +70,10 @@ struct Blob {
     list: List,
     have: Vec<bool>,
     runs: BTreeMap<NodeId, Run>,
-    /// Peers that do not have it, lied about it, or failed: not asked again for this blob.
+    /// Peers that do not have it, lied about it, or stalled: not asked again for this blob.
     useless: BTreeSet<NodeId>,
+    /// Peers whose connection failed: asked again when they have connected again.
+    failed: BTreeSet<NodeId>,
     begun: bool,
     /// When it is given up if no peer that is connected can help.
     until: Time,
@@ -131,6 +133,7 @@ impl Exchange {
                     have: Vec::new(),
                     runs: BTreeMap::new(),
                     useless: BTreeSet::new(),
+                    failed: BTreeSet::new(),
                     begun: false,
                     until: now.after(PATIENCE_MS),
                 }
@@ -237,8 +240,11 @@ impl Exchange {
         }
         match why {
             FetchEnd::Done => {}
-            FetchEnd::NotFound | FetchEnd::Failed | FetchEnd::Stalled => {
+            FetchEnd::NotFound | FetchEnd::Stalled => {
                 blob.useless.insert(peer);
+            }
+            FetchEnd::Failed => {
+                blob.failed.insert(peer);
             }
             FetchEnd::Lied => {
                 blob.useless.insert(peer);
@@ -247,6 +253,13 @@ impl Exchange {
                     want.liars.insert(peer);
                 }
             }
+        }
+    }
+
+    /// A peer has connected again.
+    pub(super) fn peer_back(&mut self, peer: &NodeId) {
+        for blob in self.blobs.values_mut() {
+            blob.failed.remove(peer);
         }
     }
 
@@ -315,7 +328,7 @@ impl Exchange {
                 continue;
             }
             let mut peers = sharing(&blob.repo);
-            peers.retain(|peer| !blob.useless.contains(peer));
+            peers.retain(|peer| !blob.useless.contains(peer) && !blob.failed.contains(peer));
             if peers.is_empty() && blob.runs.is_empty() {
                 if now >= blob.until {
                     hopeless.push(*hash);

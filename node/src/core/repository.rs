@@ -22,6 +22,7 @@ use skep_proto::sync::trie::Trie;
 use skep_proto::sync::wire::{self, ROOTS_MAX};
 use skep_proto::trust::file::RepoFile;
 
+use super::Time;
 use super::input::Holding;
 use crate::snapshot::{LogPosition, RepoSnapshot};
 use crate::store::{Change, FactKind};
@@ -88,6 +89,8 @@ pub(super) struct Repository {
     /// Registrars whose log a peer was seen to hold, in any run.
     ever_confirmed: BTreeSet<Key>,
     stale: bool,
+    /// When the view was last computed.
+    refreshed: Time,
 }
 
 impl Repository {
@@ -144,6 +147,7 @@ impl Repository {
             restrictions: Arc::new(restored.restrictions),
             ever_confirmed: restored.confirmed,
             stale: true,
+            refreshed: Time::default(),
         };
         if let Some(basis) = restored.shown {
             repo.restore_last(basis);

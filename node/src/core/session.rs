@@ -65,6 +65,9 @@ pub(super) struct Walk {
     pub(super) again: bool,
     /// Entries that this walk found and that are still being fetched.
     pub(super) fetching: BTreeSet<Key>,
+    /// Logs that this peer has more of, and that are just being fetched elsewhere: who of the two tells
+    /// the truth shows when that is over.
+    pub(super) blocked: BTreeSet<Key>,
     /// More was found in a second than this peer may have checked: it goes on then.
     pub(super) paused: Option<Time>,
 }

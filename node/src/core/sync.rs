@@ -30,6 +30,7 @@ impl Core {
         self.sessions
             .insert(session, Session::new(peer, opener, nonce));
         self.unseen = true;
+        self.exchange.peer_back(&peer);
         self.tell(Event::Connected { peer });
         if opener {
             self.ask(session, Asked::Hello);

@@ -191,6 +191,7 @@ impl Host {
 }
 
 mod branches;
+mod walks;
 
 const SESSION: SessionId = SessionId(1);
 
@@ -316,6 +317,25 @@ fn a_write_comes_before_whatever_follows_from_it() {
     assert!(persist < at(&|e| matches!(e, Effect::Gossip { .. })));
     assert!(persist < at(&|e| matches!(e, Effect::Reply(..))));
     assert!(persist < at(&|e| matches!(e, Effect::Show(_))));
+}
+
+#[test]
+fn an_answer_comes_after_what_it_is_about_is_shown() {
+    let made = made();
+    let mut host = Host::new(1, &made);
+    for command in [
+        made.put_root(),
+        made.append(&made.registrar),
+        made.append(&made.publisher),
+    ] {
+        let (effects, reply) = host.command(command);
+        assert_eq!(reply, Reply::Done);
+        let at = |is: fn(&Effect) -> bool| effects.iter().position(is).expect("there");
+        let shown = at(|effect| matches!(effect, Effect::Show(_)));
+        let kept = at(|effect| matches!(effect, Effect::Persist(_)));
+        let answered = at(|effect| matches!(effect, Effect::Reply(..)));
+        assert!(kept < shown && shown < answered, "{effects:?}");
+    }
 }
 
 #[test]
@@ -582,4 +602,41 @@ fn a_core_that_begins_again_dials_whom_it_knew() {
     assert!(host.core.sessions.is_empty());
     let again = host.core.handle(Time(2), made.configured());
     assert!(dials(&again), "nobody tells it of the peer again");
+}
+
+#[test]
+fn a_repository_that_is_no_longer_followed_does_not_keep_the_node_awake() {
+    let made = made();
+    let mut host = Host::author(10, &made);
+    // The second checkpoint within a second waits before it is gossiped.
+    let more = {
+        let mut tip = made.publisher.clone();
+        let hello = Entry {
+            claimed_at: 0,
+            body: Body::Hello,
+        };
+        let hello = hello.encode().expect("an entry");
+        tip.append(&signing(3), vec![hello]).expect("signed");
+        tip
+    };
+    let append = Command::Append {
+        repo: made.id,
+        key: *more.key(),
+        entries: more.pending()[made.publisher.pending().len()..].to_vec(),
+        checkpoint: more.checkpoint().expect("signed").clone(),
+    };
+    let wake = |effects: &[Effect]| {
+        let wakes = effects.iter().rev().find_map(|effect| match effect {
+            Effect::WakeAt(time) => Some(*time),
+            _ => None,
+        });
+        wakes.expect("every input ends with one")
+    };
+    let (effects, _) = host.command(append);
+    assert_eq!(wake(&effects), Time(1_000), "there is news to gossip");
+    let repos = Vec::new();
+    let effects = host.core.handle(Time(0), Input::Configured { repos });
+    assert!(wake(&effects) > Time(1_000), "nobody is told any more");
+    let effects = host.core.handle(Time(1_000), Input::Woken);
+    assert!(wake(&effects) > Time(1_000));
 }

@@ -9,6 +9,7 @@ use skep_proto::blob::GroupList;
 use skep_proto::claimed::Verified;
 use skep_proto::id::RepoId;
 use skep_proto::key::{Key, SigningKey};
+use skep_proto::log::checkpoint::Checkpoint;
 use skep_proto::sync::wire::{Message, Refusal};
 use tokio::runtime::Runtime;
 
@@ -94,6 +95,19 @@ impl Store for Watched {
 
     fn load(&self, each: &mut dyn FnMut(Loaded) -> Result<(), Error>) -> Result<(), Error> {
         self.inner.load(each)
+    }
+
+    fn salvage(
+        &self,
+        repo: &RepoId,
+        checkpoint: &Checkpoint,
+        tail: &[Vec<u8>],
+    ) -> Result<Option<Vec<Vec<u8>>>, Error> {
+        self.inner.salvage(repo, checkpoint, tail)
+    }
+
+    fn damaged(&self) -> Result<Vec<std::path::PathBuf>, Error> {
+        self.inner.damaged()
     }
 
     fn entries(&self, repo: &RepoId, key: &Key, from: u64, to: u64) -> Result<Vec<Vec<u8>>, Error> {

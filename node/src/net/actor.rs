@@ -409,8 +409,9 @@ impl Actor {
             (Session::Open(current, on), end) if current == id => {
                 known.session = Session::None;
                 match end {
-                    // What ended may have been this connection only.
-                    End::Ended(Why::Lost) => {
+                    // What ended may have been this connection only: a home whose command has just ended
+                    // may have come again, by the next one.
+                    End::Ended(Why::Lost | Why::ByPeer) => {
                         known.owed = None;
                         known.links.retain(|link| link.id != on);
                         self.swarm.close_connection(on);

@@ -23,7 +23,13 @@ impl RepoSnapshot {
         match self.chain.state() {
             State::Ok => self.paused.unwrap_or("ok").to_owned(),
             State::Behind if self.chain.links().is_empty() => "no root document yet".to_owned(),
-            State::Behind => "behind the root document that is pinned".to_owned(),
+            State::Behind => match self.chain.pin() {
+                Some(pin) => format!(
+                    "behind: root document {} {} is pinned in its file, and not here",
+                    pin.version, pin.sha256
+                ),
+                None => "behind".to_owned(),
+            },
             State::Disputed { version } => format!("two root documents of version {version}"),
             State::Upgrade { version, rules } => {
                 format!("root document {version} is of rules {rules}: it needs a newer skep")

@@ -170,10 +170,16 @@ impl Blobs {
         }
         let _turn = self.turn(hash)?;
         if let Some(info) = self.blob(hash)? {
-            return match info.size == size {
-                true => Ok(Held::Whole),
-                false => Err(other_size.into()),
-            };
+            if info.size == size {
+                return Ok(Held::Whole);
+            }
+            // Either the caller is wrong about the length, or the medium.
+            let path = self.path(hash);
+            let file = File::open(&path).map_err(Error::io("open", &path))?;
+            if list_of(&file, &path)?.hash() == hash {
+                return Err(other_size.into());
+            }
+            self.move_away(hash)?;
         }
         let begun = self.begun(hash).filter(|begun| begun.list.size() == size);
         if let Some(begun) = begun {
@@ -469,6 +475,12 @@ impl Blobs {
     /// Sets aside a blob whose bytes are not its own; gives the error that says so.
     fn bad(&self, hash: &Blake3) -> Result<Error, Error> {
         let _turn = self.turn(hash)?;
+        self.move_away(hash)?;
+        Ok(Error::BadBlob { hash: *hash })
+    }
+
+    /// Sets aside a blob whose bytes are not its own; the caller has the turn.
+    fn move_away(&self, hash: &Blake3) -> Result<(), Error> {
         let path = self.path(hash);
         if path.exists() {
             let kept = set_aside(&self.store, &self.durable, &path, &hash.to_string())?;
@@ -476,7 +488,7 @@ impl Blobs {
             let hash = *hash;
             self.events.report(Event::BlobDamaged { hash, kept });
         }
-        Ok(Error::BadBlob { hash: *hash })
+        Ok(())
     }
 
     fn begun(&self, hash: &Blake3) -> Option<Arc<Partial>> {

@@ -84,6 +84,17 @@ pub enum FactKind {
     Confirmed,
 }
 
+/// What becomes of a fact that the medium spoiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// Without it something would be believed that a person was to be asked about: a person decides.
+    Stops,
+    /// It is made again, or what needs it is asked for again.
+    Forgotten,
+    /// Its key says everything.
+    None,
+}
+
 /// What was persisted, in the order in which it is given for each repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Loaded {
@@ -168,6 +179,18 @@ impl FactKind {
         Self::CutProof,
         Self::Confirmed,
     ];
+
+    pub(super) fn loss(self) -> Loss {
+        match self {
+            // Another manifest than the admitted one, a yank that vanished, or the other branch of
+            // two root documents would be taken without a question.
+            Self::Admitted | Self::Restriction | Self::Followed => Loss::Stops,
+            // What is held is said again by whoever gets or publishes it; a view that is not made
+            // again is not shown; who lacks a proof does not give it.
+            Self::Holding | Self::Shown | Self::CutProof => Loss::Forgotten,
+            Self::Confirmed => Loss::None,
+        }
+    }
 
     /// Name of its folder.
     pub(super) fn as_str(self) -> &'static str {

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek as _, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{FlockOperation, flock, statvfs, syncfs};
 use skep_proto::blob::GroupList;
@@ -13,13 +13,14 @@ use skep_proto::claimed::Verified;
 use skep_proto::hash::{Blake3, Sha256};
 use skep_proto::id::RepoId;
 use skep_proto::key::Key;
+use skep_proto::log::checkpoint::Checkpoint;
 
 use super::blobs::Blobs;
 use super::durable::{Durable, Steps, names};
 use super::event::{Event, Events};
 use super::index::Index;
-use super::logs::{Log, Opened};
-use super::repos::{Repos, remove_dir};
+use super::logs::{Log, Opened, read_gap};
+use super::repos::{Repos, log_copies, remove_dir};
 use super::table::Table;
 use super::{BlobInfo, Change, Error, Faults, Held, Loaded, Space, Store};
 
@@ -47,6 +48,8 @@ pub struct Disk {
     blobs: Blobs,
     /// Logs that were opened.
     logs: Mutex<BTreeMap<(RepoId, Key), Arc<Log>>>,
+    /// Repositories of which something is damaged that must not be forgotten, and which file that is.
+    stopped: Mutex<BTreeMap<RepoId, PathBuf>>,
     /// One change at a time.
     writing: Mutex<()>,
     /// Last, so that it is let go when everything else is gone.
@@ -85,6 +88,7 @@ impl Disk {
             durable,
             events,
             logs: Mutex::default(),
+            stopped: Mutex::default(),
             writing: Mutex::default(),
             _lock: lock,
         })
@@ -93,6 +97,33 @@ impl Disk {
     /// What was found and repaired since the last call.
     pub fn events(&self) -> Vec<Event> {
         self.events.take()
+    }
+
+    /// Repositories that were not loaded, since the file that is named is damaged and nobody else has
+    /// it.
+    pub fn stopped(&self) -> BTreeMap<RepoId, PathBuf> {
+        self.lock_stopped().clone()
+    }
+
+    fn lock_stopped(&self) -> MutexGuard<'_, BTreeMap<RepoId, PathBuf>> {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The facts of a repository; none if it has to stop for one of them.
+    fn facts(&self, repo: &RepoId) -> Result<Option<Vec<Loaded>>, Error> {
+        let path = match self.repos.facts(repo) {
+            Ok(facts) => {
+                self.lock_stopped().remove(repo);
+                return Ok(Some(facts));
+            }
+            Err(Error::Damaged { path }) => path,
+            Err(error) => return Err(error),
+        };
+        if self.lock_stopped().insert(*repo, path.clone()).is_none() {
+            let repo = *repo;
+            self.events.report(Event::RepositoryStopped { repo, path });
+        }
+        Ok(None)
     }
 
     /// The log of a followed repository, read from disk the first time.
@@ -109,18 +140,25 @@ impl Disk {
     fn open_log(&self, repo: &RepoId, key: &Key) -> Result<Log, Error> {
         let (repo, key) = (*repo, *key);
         let dir = self.repos.log_dir(&repo, &key);
-        match Log::open(&dir, key)? {
+        match Log::open(&dir, &repo, key)? {
             Opened::Log(log, 0) => Ok(*log),
             Opened::Log(log, bytes) => {
                 log.cut_tail()?;
                 self.events.report(Event::TailCut { repo, key, bytes });
                 Ok(*log)
             }
-            Opened::Damaged(table) => {
-                let kept = self.repos.set_aside(&dir, &format!("{repo}-{key}"))?;
-                self.events.report(Event::LogDamaged { repo, key, kept });
+            Opened::Damaged(remains) => {
+                let held = remains.size();
+                let kept = self.repos.set_log_aside(&repo, &key)?;
                 self.durable.make_dir(&dir)?;
-                Log::replace(&self.durable, &dir, key, table.emptied())
+                let log = Log::replace(&self.durable, &dir, key, &kept, remains)?;
+                self.events.report(Event::LogDamaged {
+                    repo,
+                    key,
+                    held,
+                    kept,
+                });
+                Ok(log)
             }
         }
     }
@@ -173,6 +211,10 @@ impl Disk {
 impl Store for Disk {
     fn load(&self, each: &mut dyn FnMut(Loaded) -> Result<(), Error>) -> Result<(), Error> {
         for repo in self.repos.followed()? {
+            // Looked at first: of a repository that stops nothing is given.
+            let Some(facts) = self.facts(&repo)? else {
+                continue;
+            };
             each(Loaded::Repository { repo })?;
             for signed in self.repos.roots(&repo)? {
                 each(Loaded::Root { repo, signed })?;
@@ -181,7 +223,9 @@ impl Store for Disk {
             for evidence in self.repos.evidence(&repo)? {
                 each(Loaded::Evidence { repo, evidence })?;
             }
-            self.repos.facts(&repo, each)?;
+            for fact in facts {
+                each(fact)?;
+            }
         }
         Ok(())
     }
@@ -191,6 +235,10 @@ impl Store for Disk {
         self.durable.check()?;
         if let Some(repo) = change.needs_followed() {
             self.repos.check_followed(repo)?;
+            if let Some(path) = self.lock_stopped().get(repo) {
+                let path = path.clone();
+                return Err(Error::Damaged { path });
+            }
         }
         let (repos, durable) = (&self.repos, &self.durable);
         match change {
@@ -232,6 +280,36 @@ impl Store for Disk {
             return Ok(Vec::new());
         }
         self.log(repo, key)?.read(from, to, usize::MAX)
+    }
+
+    fn salvage(
+        &self,
+        repo: &RepoId,
+        checkpoint: &Checkpoint,
+        tail: &[Vec<u8>],
+    ) -> Result<Option<Vec<Vec<u8>>>, Error> {
+        self.repos.check_followed(repo)?;
+        let key = &checkpoint.key;
+        let mut copies = log_copies(&self.dir, repo, key);
+        // One that has lost its state has its entries where they were.
+        copies.push(self.repos.log_dir(repo, key));
+        copies.retain(|copy| copy.is_dir());
+        if copies.is_empty() {
+            return Ok(None);
+        }
+        let held = self.log(repo, key)?.table().edge;
+        for copy in copies {
+            if let Some(entries) = read_gap(&copy, &held, checkpoint, tail)? {
+                return Ok(Some(entries));
+            }
+        }
+        Ok(None)
+    }
+
+    fn damaged(&self) -> Result<Vec<PathBuf>, Error> {
+        let folder = self.dir.join("damaged");
+        let names = names(&folder)?;
+        Ok(names.iter().map(|name| folder.join(name)).collect())
     }
 
     fn blob(&self, hash: &Blake3) -> Result<Option<BlobInfo>, Error> {
@@ -347,20 +425,26 @@ fn read_format(dir: &Path) -> Result<Option<Sha256>, Error> {
     let refuse = || Error::NotAStore {
         path: dir.to_path_buf(),
     };
+    // Of a file that says nothing we know, the folder around it says whether it was ours.
+    let ours = |name: &String| [&FOLDERS[..], &NAMES[..]].concat().contains(&name.as_str());
+    let is_ours = names(dir)?.iter().all(ours);
+    let damaged = || match is_ours && dir.join("repos").is_dir() {
+        true => Error::Format { path: path.clone() },
+        false => refuse(),
+    };
     let text = match fs::read(&path) {
-        Ok(bytes) => String::from_utf8(bytes).map_err(|_| refuse())?,
+        Ok(bytes) => String::from_utf8(bytes).map_err(|_| damaged())?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let ours = |name: &String| [&FOLDERS[..], &NAMES[..]].concat().contains(&name.as_str());
-            return match names(dir)?.iter().all(ours) {
+            return match is_ours {
                 true => Ok(None),
                 false => Err(refuse()),
             };
         }
-        Err(error) => return Err(Error::io("read", path)(error)),
+        Err(error) => return Err(Error::io("read", &path)(error)),
     };
     let mut lines = text.lines();
     let version = lines.next().and_then(|line| line.strip_prefix(MAGIC));
-    let found: u64 = version.and_then(|v| v.parse().ok()).ok_or_else(refuse)?;
+    let found: u64 = version.and_then(|v| v.parse().ok()).ok_or_else(damaged)?;
     if found > FORMAT {
         return Err(Error::Newer {
             path: dir.to_path_buf(),
@@ -369,7 +453,7 @@ fn read_format(dir: &Path) -> Result<Option<Sha256>, Error> {
         });
     }
     let id = lines.next().and_then(|line| line.parse().ok());
-    id.map(Some).ok_or_else(refuse)
+    id.map(Some).ok_or_else(damaged)
 }
 
 fn write_format(dir: &Path, durable: &Durable) -> Result<Sha256, Error> {

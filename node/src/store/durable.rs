@@ -241,6 +241,16 @@ pub(super) fn read_sealed(path: &Path) -> Result<Sealed, Error> {
     Ok(Sealed::Bytes(bytes.split_off(SEAL_BYTES)))
 }
 
+/// What stands in a sealed file that is damaged, past its seal: somebody's signature in it may still
+/// be good.
+pub(super) fn read_broken(path: &Path) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(SEALED_BYTES_MAX).read_to_end(&mut bytes))
+        .map_err(Error::io("read", path))?;
+    Ok(bytes.split_off(SEAL_BYTES.min(bytes.len())))
+}
+
 /// Names in a directory, sorted; none if it is not there.
 pub(super) fn names(dir: &Path) -> Result<Vec<String>, Error> {
     let entries = match fs::read_dir(dir) {

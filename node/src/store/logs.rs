@@ -11,12 +11,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use skep_proto::bytes::{self, Reader, Writer};
 use skep_proto::hash::Sha256;
+use skep_proto::id::RepoId;
 use skep_proto::key::Key;
 use skep_proto::limits::{CHECKPOINT_BYTES_MAX, COSIGNATURES_MAX, ENTRY_BYTES_MAX};
 use skep_proto::log::checkpoint::Checkpoint;
-use skep_proto::log::tree::{self, SIZE_MAX};
+use skep_proto::log::tree::{self, Edge, SIZE_MAX};
 
-use super::durable::{Durable, Sealed, Steps, read_sealed, steps};
+use super::durable::{Durable, Sealed, Steps, read_broken, read_sealed, steps};
 use super::table::Table;
 use super::{Error, FRAME_BYTES_MAX};
 
@@ -92,32 +93,52 @@ struct Committed {
 pub(super) enum Opened {
     /// With the number of bytes behind the committed end.
     Log(Box<Log>, u64),
-    /// The entries are not those of the state, which is given as far as it could be read.
-    Damaged(Box<Table>),
+    /// The entries are not those of the state, or that cannot be read.
+    Damaged(Remains),
+}
+
+/// What is left of a damaged log.
+#[derive(Debug)]
+pub(super) struct Remains {
+    /// The entries that are proven, in the file where they are; none, and then what the checkpoints
+    /// said, if that could be read.
+    held: Box<Committed>,
 }
 
 impl Log {
     /// Reads a log and checks it against the root in its state. A folder without a state is a log
     /// without entries.
-    pub(super) fn open(dir: &Path, key: Key) -> Result<Opened, Error> {
-        let state = match read_sealed(&dir.join("state"))? {
+    pub(super) fn open(dir: &Path, repo: &RepoId, key: Key) -> Result<Opened, Error> {
+        let path = dir.join("state");
+        let without_state = !path.exists();
+        let state = match read_sealed(&path)? {
             Sealed::Absent => State::default(),
-            Sealed::Damaged => return Ok(Opened::Damaged(Box::default())),
+            Sealed::Damaged => {
+                let broken = State::from_bytes(&read_broken(&path)?).ok();
+                return Remains::without_state(dir, repo, &key, broken).map(Opened::Damaged);
+            }
             Sealed::Bytes(bytes) => match State::from_bytes(&bytes) {
                 Ok(state) => state,
-                Err(_) => return Ok(Opened::Damaged(Box::default())),
+                Err(_) => return Ok(Opened::Damaged(Remains::none(Table::default()))),
             },
         };
         let held = match state.held.scan(dir)? {
             Ok(held) => held,
-            Err(damaged) => return Ok(Opened::Damaged(Box::new(damaged))),
+            Err((place, damaged)) => {
+                return Remains::with_state(dir, place, damaged).map(Opened::Damaged);
+            }
         };
         // Of a branch that was set aside and is damaged nothing is lost that anybody sees.
         let aside = match state.aside {
             Some(aside) => aside.scan(dir)?.ok(),
             None => None,
         };
-        let tail = tail_len(&held.place.path(dir), held.bytes)?;
+        // What was written before there was a state is of the first write that did not end; or the
+        // state is lost, and its author can prove the entries. The next append cuts it off.
+        let tail = match without_state {
+            true => 0,
+            false => tail_len(&held.place.path(dir), held.bytes)?,
+        };
         let log = Self {
             dir: dir.to_path_buf(),
             key,
@@ -126,17 +147,25 @@ impl Log {
         Ok(Opened::Log(Box::new(log), tail))
     }
 
-    /// A log without entries, in the place of one that was damaged.
+    /// A log with what remains of one that was damaged, whose files are in `kept` now.
     pub(super) fn replace(
         durable: &Durable,
         dir: &Path,
         key: Key,
-        table: Table,
+        kept: &Path,
+        remains: Remains,
     ) -> Result<Self, Error> {
-        let held = Committed {
-            table,
-            ..Committed::default()
-        };
+        let mut held = *remains.held;
+        let from = held.place.path(kept);
+        held.place = Place::First;
+        if held.bytes > 0 {
+            let to = held.place.path(dir);
+            let mut entries = durable.temporary()?;
+            let source = File::open(&from).map_err(Error::io("open", &from))?;
+            io::copy(&mut source.take(held.bytes), &mut entries.file)
+                .map_err(Error::io("write", &to))?;
+            durable.place(entries, &to, &CHECKPOINT)?;
+        }
         let branches = Branches { held, aside: None };
         let state = State::of(&branches).to_bytes();
         durable.write_sealed(&dir.join("state"), &state, &CHECKPOINT)?;
@@ -381,7 +410,116 @@ impl Range {
     }
 }
 
+impl Remains {
+    fn none(table: Table) -> Self {
+        let held = Committed {
+            table,
+            ..Committed::default()
+        };
+        let held = Box::new(held);
+        Self { held }
+    }
+
+    /// How many entries stay.
+    pub(super) fn size(&self) -> u64 {
+        self.held.table.size()
+    }
+
+    /// The entries are not those of `table`, whose checkpoints are good. What came after the whole
+    /// one may be all that is damaged.
+    fn with_state(dir: &Path, place: Place, table: Table) -> Result<Self, Error> {
+        let whole = match &table.whole {
+            Some(whole) => Committed::proven(dir, place, whole)?,
+            None => None,
+        };
+        let Some(mut held) = whole else {
+            return Ok(Self::none(table.emptied()));
+        };
+        held.table.ahead = table.ahead;
+        let held = Box::new(held);
+        Ok(Self { held })
+    }
+
+    /// The state is damaged. A checkpoint in it that its author's signature fits is what it was, and
+    /// entries under that are the author's, whatever else the state said.
+    fn without_state(
+        dir: &Path,
+        repo: &RepoId,
+        key: &Key,
+        broken: Option<State>,
+    ) -> Result<Self, Error> {
+        let branches = broken.into_iter().flat_map(|state| {
+            let aside = state.aside.into_iter();
+            std::iter::once(state.held).chain(aside)
+        });
+        // Nobody says whether the witnesses' words are what they were.
+        let checkpoints = branches.filter_map(|branch| Some(branch.whole?.bare()));
+        let signed = |whole: &Checkpoint| whole.key == *key && whole.verify(repo);
+        for whole in checkpoints.filter(signed) {
+            for place in [Place::First, Place::Second] {
+                if let Some(held) = Committed::proven(dir, place, &whole)? {
+                    let held = Box::new(held);
+                    return Ok(Self { held });
+                }
+            }
+        }
+        Ok(Self::none(Table::default()))
+    }
+}
+
+/// Entries of a log that was set aside to `dir`, from the end of `held` on: as many as lead, with
+/// `tail` after them, to `checkpoint`. None if what is there does not.
+pub(super) fn read_gap(
+    dir: &Path,
+    held: &Edge,
+    checkpoint: &Checkpoint,
+    tail: &[Vec<u8>],
+) -> Result<Option<Vec<Vec<u8>>>, Error> {
+    let Some(until) = checkpoint.size.checked_sub(tail.len() as u64) else {
+        return Ok(None);
+    };
+    for place in [Place::First, Place::Second] {
+        let Some(mut reader) = reader(&place.path(dir), u64::MAX)? else {
+            continue;
+        };
+        let (mut edge, mut entries) = (held.clone(), Vec::new());
+        for index in 0..until {
+            let mut entry = Vec::new();
+            match read_entry(&mut reader, &mut entry) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
+                Err(error) => return Err(Error::io("read", place.path(dir))(error)),
+            }
+            if index >= held.size() {
+                edge.push(tree::leaf(&entry));
+                entries.push(entry);
+            }
+        }
+        for entry in tail {
+            edge.push(tree::leaf(entry));
+        }
+        if (edge.size(), edge.root()) == (checkpoint.size, checkpoint.root) {
+            return Ok(Some(entries));
+        }
+    }
+    Ok(None)
+}
+
 impl Committed {
+    /// The entries of a file that have exactly the root of `whole`; none if they have another.
+    fn proven(dir: &Path, place: Place, whole: &Checkpoint) -> Result<Option<Self>, Error> {
+        let mut held = Self {
+            place,
+            ..Self::default()
+        };
+        let scanned = held.scan(&place.path(dir), u64::MAX, whole.size)?;
+        if !scanned || held.table.edge.root() != whole.root {
+            return Ok(None);
+        }
+        held.table.whole = Some(whole.clone());
+        Ok(Some(held))
+    }
+
     /// Entries `from..to` as far as they are there; none if there are none.
     fn range(&self, from: u64, to: u64) -> Option<Range> {
         let to = to.min(self.table.size());
@@ -405,12 +543,9 @@ impl Committed {
     /// Takes `count` entries from the first `bytes_max` bytes of a file; false if they are not
     /// there.
     fn scan(&mut self, path: &Path, bytes_max: u64, count: u64) -> Result<bool, Error> {
-        let file = match File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(Error::io("open", path)(error)),
+        let Some(mut reader) = reader(path, bytes_max)? else {
+            return Ok(false);
         };
-        let mut reader = BufReader::with_capacity(1 << 18, file.take(bytes_max));
         let mut entry = Vec::new();
         for _ in 0..count {
             match read_entry(&mut reader, &mut entry) {
@@ -493,8 +628,9 @@ impl BranchState {
         }
     }
 
-    /// Reads the entries; what the state says of them, if they are not what it says.
-    fn scan(self, dir: &Path) -> Result<Result<Committed, Table>, Error> {
+    /// Reads the entries; where they are and what the state says of them, if they are not what it
+    /// says.
+    fn scan(self, dir: &Path) -> Result<Result<Committed, (Place, Table)>, Error> {
         let mut committed = Committed {
             place: self.place,
             ..Committed::default()
@@ -510,7 +646,7 @@ impl BranchState {
         Ok(
             match scanned && found == (self.size, self.bytes, self.root) {
                 true => Ok(committed),
-                false => Err(committed.table),
+                false => Err((self.place, committed.table)),
             },
         )
     }
@@ -548,6 +684,18 @@ impl BranchState {
             whole: reader.option(Checkpoint::read)?,
             ahead: reader.option(Checkpoint::read)?,
         })
+    }
+}
+
+/// Reads the first `bytes_max` bytes of an entries file, if it is there.
+fn reader(path: &Path, bytes_max: u64) -> Result<Option<BufReader<io::Take<File>>>, Error> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(BufReader::with_capacity(
+            1 << 18,
+            file.take(bytes_max),
+        ))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("open", path)(error)),
     }
 }
 

@@ -108,6 +108,19 @@ impl Store for Memory {
         }
     }
 
+    fn salvage(
+        &self,
+        _: &RepoId,
+        _: &Checkpoint,
+        _: &[Vec<u8>],
+    ) -> Result<Option<Vec<Vec<u8>>>, Error> {
+        Ok(None)
+    }
+
+    fn damaged(&self) -> Result<Vec<std::path::PathBuf>, Error> {
+        Ok(Vec::new())
+    }
+
     fn entries(&self, repo: &RepoId, key: &Key, from: u64, to: u64) -> Result<Vec<Vec<u8>>, Error> {
         let state = self.lock();
         let held = state

@@ -8,7 +8,7 @@ use skep_proto::key::Key;
 use skep_proto::log::fork::ForkEvidence;
 use skep_proto::repo::root::{Document, SignedRoot};
 
-use super::change::{check_fact, check_fact_key};
+use super::change::{Loss, check_fact, check_fact_key};
 use super::durable::{Durable, Sealed, Steps, names, read_sealed, steps};
 use super::event::{Event, Events};
 use super::{Error, FactKind, Loaded};
@@ -141,7 +141,7 @@ impl Repos {
             Some((version, signed))
         };
         // Names are hashes and sorted: a stable sort leaves equal versions in their order.
-        let mut roots = self.read_all(&self.dir(repo).join("roots"), read)?;
+        let mut roots = self.read_all(repo, "roots", read)?;
         roots.sort_by_key(|(version, _)| *version);
         Ok(roots.into_iter().map(|(_, signed)| signed).collect())
     }
@@ -155,39 +155,70 @@ impl Repos {
     /// Fork evidence, by key.
     pub(super) fn evidence(&self, repo: &RepoId) -> Result<Vec<ForkEvidence>, Error> {
         let read = |bytes: &[u8]| Some(ForkEvidence::from_bytes(bytes).ok()?.0);
-        self.read_all(&self.dir(repo).join("evidence"), read)
+        self.read_all(repo, "evidence", read)
     }
 
-    /// Gives every fact, by kind, then by key.
-    pub(super) fn facts(
-        &self,
-        repo: &RepoId,
-        each: &mut dyn FnMut(Loaded) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    /// Every fact, by kind, then by key. [`Error::Damaged`] if one is that must not be forgotten.
+    pub(super) fn facts(&self, repo: &RepoId) -> Result<Vec<Loaded>, Error> {
+        let mut facts = Vec::new();
         for kind in FactKind::ALL {
             for key in names(&self.dir(repo).join("facts").join(kind.as_str()))? {
                 let path = self.fact_path(repo, kind, &key);
                 let value = match read_sealed(&path)? {
                     Sealed::Bytes(value) => value,
                     Sealed::Absent => continue,
-                    Sealed::Damaged => return Err(Error::Damaged { path }),
+                    Sealed::Damaged => match self.lost_fact(repo, kind, &path, &key)? {
+                        Some(value) => value,
+                        None => continue,
+                    },
                 };
                 let repo = *repo;
-                each(Loaded::Fact {
+                facts.push(Loaded::Fact {
                     repo,
                     kind,
                     key,
                     value,
-                })?;
+                });
             }
         }
-        Ok(())
+        Ok(facts)
+    }
+
+    /// What is left of a damaged fact: its value, where the key says what that was.
+    fn lost_fact(
+        &self,
+        repo: &RepoId,
+        kind: FactKind,
+        path: &Path,
+        key: &str,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let value = match kind.loss() {
+            Loss::Stops => {
+                let path = path.to_path_buf();
+                return Err(Error::Damaged { path });
+            }
+            Loss::Forgotten => None,
+            Loss::None => Some(Vec::new()),
+        };
+        let kept = self.set_aside(path, &format!("{repo}-{}-{key}", kind.as_str()))?;
+        if let Some(value) = &value {
+            self.keep_fact(repo, kind, key, value)?;
+        }
+        let repo = *repo;
+        self.events.report(Event::FactDamaged { repo, kept });
+        Ok(value)
     }
 
     /// Reads the sealed files of a folder by name; what is damaged is set aside.
-    fn read_all<T>(&self, dir: &Path, read: impl Fn(&[u8]) -> Option<T>) -> Result<Vec<T>, Error> {
+    fn read_all<T>(
+        &self,
+        repo: &RepoId,
+        folder: &str,
+        read: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<Vec<T>, Error> {
+        let dir = self.dir(repo).join(folder);
         let mut all = Vec::new();
-        for name in names(dir)? {
+        for name in names(&dir)? {
             let path = dir.join(&name);
             let item = match read_sealed(&path)? {
                 Sealed::Bytes(bytes) => read(&bytes),
@@ -197,7 +228,7 @@ impl Repos {
             match item {
                 Some(item) => all.push(item),
                 None => {
-                    let kept = self.set_aside(&path, &name)?;
+                    let kept = self.set_aside(&path, &format!("{repo}-{folder}-{name}"))?;
                     self.events.report(Event::FileDamaged { kept });
                 }
             }
@@ -205,10 +236,35 @@ impl Repos {
         Ok(all)
     }
 
+    /// Moves a log that the medium spoiled out of the way; returns where it is now.
+    pub(super) fn set_log_aside(&self, repo: &RepoId, key: &Key) -> Result<PathBuf, Error> {
+        let copies = log_copies(&self.store, repo, key);
+        let free = copies.iter().find(|copy| !copy.exists());
+        let name = free.or(copies.last()).and_then(|copy| copy.file_name());
+        let name = name.and_then(|name| name.to_str()).expect("we made it");
+        self.set_aside(&self.log_dir(repo, key), name)
+    }
+
     /// Moves what the medium spoiled out of the way; returns where it is now.
     pub(super) fn set_aside(&self, path: &Path, name: &str) -> Result<PathBuf, Error> {
         set_aside(&self.store, &self.durable, path, name)
     }
+}
+
+/// The names under which one log is set aside: what is set aside first may hold entries that nobody
+/// else has, so it stays when that happens again. A medium that spoils a log more often than this is
+/// to be replaced, and the last place is used again.
+pub(super) const LOG_COPIES_MAX: usize = 8;
+
+/// The folders where what was set aside of a log is, or would be.
+pub(super) fn log_copies(store: &Path, repo: &RepoId, key: &Key) -> Vec<PathBuf> {
+    let folder = store.join("damaged");
+    let name = |n| match n {
+        1 => format!("{repo}-{key}"),
+        n => format!("{repo}-{key}.{n}"),
+    };
+    let numbers = 1..=LOG_COPIES_MAX;
+    numbers.map(|n| folder.join(name(n))).collect()
 }
 
 /// Moves `path` to `damaged/NAME` in the store, in the place of what was there.

@@ -634,6 +634,24 @@ fn more_logs_than_may_be_checked_in_a_second_arrive_over_several() {
 }
 
 #[test]
+fn nothing_waits_to_be_gossiped_where_nothing_is_gossiped() {
+    let made = Made::new();
+    let mut node = Node::author(&made, 10);
+    node.now = Time(5_000);
+    node.take(liar::following(&[]));
+    assert_eq!(node.append(&made, &made.published("1.1.0"), 2), Reply::Done);
+    let effects = node.take(Input::Woken);
+    let wakes = effects.iter().filter_map(|effect| match effect {
+        Effect::WakeAt(at) => Some(*at),
+        _ => None,
+    });
+    assert!(
+        wakes.min().is_some_and(|at| at > node.now),
+        "else it never sleeps"
+    );
+}
+
+#[test]
 fn time_alone_ends_what_a_silent_peer_holds_up() {
     let made = Made::new();
     let mut node = Node::author(&made, 10);

@@ -90,7 +90,7 @@ macro_rules! kernel_number {
                     .or_else(numbered)
                     .map(Self)
                     .filter(|it| it.to_string() == text)
-                    .ok_or_else(|| format!("`{}` is no {}", crate::text::harmless(text), $prefix))
+                    .ok_or_else(|| format!("`{}` is no {}", crate::text::harmless_line(text), $prefix))
             }
         }
 

@@ -227,5 +227,5 @@ fn string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 }
 
 fn shown(algorithm: &str) -> String {
-    crate::text::harmless(&algorithm.chars().take(64).collect::<String>())
+    crate::text::harmless_line(&algorithm.chars().take(64).collect::<String>())
 }

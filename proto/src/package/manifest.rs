@@ -66,25 +66,25 @@ pub enum Error {
     TooLong { size: usize },
     #[error(transparent)]
     Json(#[from] json::Error),
-    #[error("not a manifest: {0}")]
+    #[error("not a manifest: {}", crate::text::harmless_line(.0))]
     Shape(String),
-    #[error("not an in-toto Statement about a package: `{0}`")]
+    #[error("not an in-toto Statement about a package: `{}`", crate::text::harmless_line(.0))]
     OtherType(String),
     #[error("`{0}`: {1}")]
     Field(&'static str, String),
-    #[error("the path `{}` {why}", crate::text::harmless(.path))]
+    #[error("the path `{}` {why}", crate::text::harmless_line(.path))]
     Path { path: String, why: &'static str },
     #[error("{count} files, where at most {max} are allowed")]
     TooManyFiles { count: usize, max: usize },
     #[error("the files of the predicate are not the subject of the Statement")]
     Subject,
-    #[error("`{}` is named, and is no file of the release of the kind that it is named for", crate::text::harmless(.0))]
+    #[error("`{}` is named, and is no file of the release of the kind that it is named for", crate::text::harmless_line(.0))]
     NoFile(String),
-    #[error("the object `{}` is not what the manifest says: {} differs", crate::text::harmless(.0), .1)]
+    #[error("the object `{}` is not what the manifest says: {} differs", crate::text::harmless_line(.0), .1)]
     OtherObject(String, String),
-    #[error("the object `{}` tells the kernel `{}`, which is not what the release is offered under", crate::text::harmless(.0), crate::text::harmless(.1))]
+    #[error("the object `{}` tells the kernel `{}`, which is not what the release is offered under", crate::text::harmless_line(.0), crate::text::harmless_line(.1))]
     OtherLicense(String, String),
-    #[error("the object `{}` calls BPF helpers for GPL-compatible programs only and says it is none: {}", crate::text::harmless(.0), .1.join(", "))]
+    #[error("the object `{}` calls BPF helpers for GPL-compatible programs only and says it is none: {}", crate::text::harmless_line(.0), .1.join(", "))]
     GplOnly(String, Vec<&'static str>),
     #[error("the manifest is of repository {0}, not of this one")]
     OtherRepository(RepoId),

@@ -46,7 +46,8 @@ pub struct Rival {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     Ok,
-    /// It does not reach the pin, or does not begin.
+    /// It does not have the pinned document, or does not begin. Once it was believed its view stays,
+    /// and nothing new is admitted.
     Behind,
     /// Two valid documents of this version, and no pin chooses.
     Disputed {
@@ -144,7 +145,25 @@ impl Chain {
         if chain.followed && rival && !chain.is_chosen(latest) {
             chain.state = State::Disputed { version: latest };
         }
+        chain.hold_to_pin();
         chain
+    }
+
+    /// Who follows a chain that does not have the pinned document keeps it and its view, and is
+    /// behind: what a person vouches for has to come first.
+    fn hold_to_pin(&mut self) {
+        if self.followed && matches!(self.state, State::Ok | State::Behind) {
+            let reached = self.pin.is_none_or(|pin| self.has(&pin));
+            self.state = if reached { State::Ok } else { State::Behind };
+        }
+    }
+
+    fn has(&self, pin: &Pin) -> bool {
+        let at = usize::try_from(pin.version)
+            .ok()
+            .and_then(|n| n.checked_sub(1));
+        let link = at.and_then(|at| self.links.get(at));
+        link.is_some_and(|link| link.sha256 == pin.sha256)
     }
 
     /// Takes one more document. A newcomer should give what it received at once to
@@ -163,7 +182,9 @@ impl Chain {
             return Ok(Outcome::Known { grew });
         }
         Ok(if self.followed {
-            self.follow(version, valid)
+            let outcome = self.follow(version, valid);
+            self.hold_to_pin();
+            outcome
         } else {
             self.rebuild(signed, valid.sha256)
         })

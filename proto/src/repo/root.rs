@@ -61,7 +61,7 @@ pub enum Error {
         field: &'static str,
         expected: &'static str,
     },
-    #[error("root document with the unknown field `{}`", crate::text::harmless(.0))]
+    #[error("root document with the unknown field `{}`", crate::text::harmless_line(.0))]
     UnknownField(String),
     #[error("root document of rules {0}: this program knows rules {RULES}")]
     OtherRules(u64),

@@ -126,7 +126,7 @@ pub struct Glob(String);
 /// Why a file or an edit of it is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    #[error("`{}` is not a pattern over names: letters, digits, `-`, `_` and `*`", crate::text::harmless(.0))]
+    #[error("`{}` is not a pattern over names: letters, digits, `-`, `_` and `*`", crate::text::harmless_line(.0))]
     Glob(String),
     #[error("{0}")]
     Toml(String),

@@ -5,10 +5,12 @@
 
 mod altered;
 mod crash;
+mod damage;
 mod forge;
 mod full_disk;
 mod home;
 mod hostile;
+mod l3afd;
 mod lan;
 mod nonsense;
 mod refused;

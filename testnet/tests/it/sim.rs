@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use skep_testnet::run::{self, Counted};
 
-/// Fresh seeds of one test run.
+/// Fresh seeds of one test run, unless `SKEP_SEEDS` says how many: a night's hunt takes thousands.
 const FRESH: u64 = 10;
 
 /// One seed, named by `SKEP_SEED`: how a failure is repeated.
@@ -65,6 +65,8 @@ fn seeds_150_to_199() {
 fn fresh_seeds() {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let first = since.expect("a clock after 1970").as_secs();
-    println!("seeds {first} to {}", first + FRESH - 1);
-    seeds(first..first + FRESH);
+    let count = std::env::var("SKEP_SEEDS").map(|n| n.parse().expect("SKEP_SEEDS is a number"));
+    let end = first + count.unwrap_or(FRESH);
+    println!("seeds {first} to {}", end - 1);
+    seeds(first..end);
 }

@@ -5,6 +5,7 @@ use skep_node::store::{Change, Store as _};
 use skep_proto::blob::GROUP_BYTES;
 use skep_proto::hash::{Blake3, Sha256};
 use skep_proto::sync::wire::{Answer, ENTRIES_MAX, FRAME_BYTES_MAX, Message};
+use skep_testnet::invariant::convergence::{is_listed, is_not_listed};
 use skep_testnet::invariant::{Broken, bounded, wire};
 use skep_testnet::lie::Lie;
 use skep_testnet::sabotage::Sabotage;
@@ -52,10 +53,37 @@ fn breaks(law: &str, ran: Result<(), Broken>) {
 #[test]
 fn without_sabotage_every_law_holds() {
     let mut sim = pair(None);
-    sim.world.repos[0].publish(0, "1.0.0", 0);
+    let released = sim.world.repos[0].publish(0, "1.0.0", 0);
     bring(&mut sim, 1).expect("no law is broken");
     sim.finish().expect("no law is broken");
-    assert!(sim.host(0).view_hash(&sim.world.repos[0].id).is_some());
+    is_listed(sim.host(0), &released).expect("the other node told it");
+}
+
+#[test]
+fn of_a_key_that_signed_two_logs_nothing_is_listed_once_they_meet() {
+    let mut sim = pair(None);
+    bring(&mut sim, 0).expect("no law is broken");
+    sim.cut(&[0], &[1]);
+    sim.world.repos[0].fork(0);
+    let good = sim.world.repos[0].publish(0, "1.0.0", 0);
+    let bad = sim.world.repos[0].publish_on_branch(0, "6.6.6");
+    let key = sim.world.repos[0].publishers[0].log().key();
+    sim.bring(0, 0, &key);
+    sim.bring_branch(1, 0, 0);
+    sim.run_ms(5_000).expect("no law is broken");
+    let law = "what a forked key said is not listed";
+    for (at, released) in [(0, &good), (1, &bad)] {
+        is_listed(sim.host(at), released).expect("nobody knows of the other branch");
+        breaks(law, is_not_listed(sim.host(at), released));
+    }
+    sim.finish().expect("no law is broken");
+    for (at, released) in [(0, &good), (1, &bad)] {
+        is_not_listed(sim.host(at), released).expect("they have met");
+        breaks(
+            "what was published is listed",
+            is_listed(sim.host(at), released),
+        );
+    }
 }
 
 #[test]

@@ -3,12 +3,15 @@
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use skep_proto::control::{self, Request, Response};
+use skep_proto::name::RepoRef;
 
 use super::Check;
+use crate::author::{self, Behind};
 use crate::client::{Client, unexpected};
 use crate::commands::Session;
 use crate::error::quoted;
 use crate::home::config::Config;
+use crate::home::repos::Repos;
 use crate::process::{self, Transport};
 use crate::report::Mark;
 use crate::report::text::size;
@@ -45,6 +48,8 @@ pub(super) async fn node(session: &Session<'_>) -> Vec<Check> {
     let mut progress = session
         .ui
         .progress("reading files of the store again", None);
+    let behind = author::all_behind(&session.home, &mut client).await;
+    found.extend(behind.iter().map(|behind| lost_entries(behind, session)));
     let asked = progress.during(client.ask(Request::Doctor)).await;
     drop(progress);
     client.close().await;
@@ -56,30 +61,50 @@ pub(super) async fn node(session: &Session<'_>) -> Vec<Check> {
     found
 }
 
-/// Whether the places where a node would listen are free.
+/// A log of a key of this home, of which the node has had more than it has now.
+fn lost_entries(behind: &Behind, session: &Session<'_>) -> Check {
+    let followed = Repos::of(&session.home).find(&RepoRef::Id(behind.repo));
+    let called = followed.map_or_else(
+        |_| behind.repo.to_string(),
+        |followed| followed.alias.to_string(),
+    );
+    let found = format!(
+        "{called}: {} of the {} entries that {} has signed are here",
+        behind.held,
+        behind.acknowledged,
+        behind.key.fingerprint()
+    );
+    Check::new(Mark::Fail, "log", found).with_hint(
+        "beside a node that follows the repository: skep node run; or put the store back from a \
+         backup",
+    )
+}
+
+/// Whether the places where a node would listen are free. That they are not is a warning: whoever
+/// only fetches needs none of them.
 fn ports(session: &Session<'_>) -> Option<Check> {
     // A file that cannot be read is a check of its own.
     let config = Config::read(&session.home, session.env).ok()?;
-    let gateway = config.gateways.value.first().map(|gateway| gateway.listen);
+    let gateways = config.gateways.value.iter().map(|gateway| gateway.listen);
     let listen = config.listen.value.iter();
     let used = |address: &SocketAddr, transport, line: String| {
         let holder = process::listening_on(address.port(), transport);
         let holder = holder.unwrap_or_else(|| "another process".to_owned());
         let found = format!("{address} is used by {holder}");
         let file = quoted(&session.home.config_file());
-        Some(Check::new(Mark::Fail, "ports", found).with_hint(format!("in {file}: {line}")))
+        Some(Check::new(Mark::Warn, "ports", found).with_hint(format!("in {file}: {line}")))
     };
     for transport in [Transport::Tcp, Transport::Udp] {
         if let Some(address) = listen.clone().find(|at| is_taken(at, transport)) {
             return used(address, transport, config.listen_elsewhere());
         }
     }
-    if let Some(address) = gateway.filter(|at| is_taken(at, Transport::Tcp)) {
+    if let Some(address) = gateways.clone().find(|at| is_taken(at, Transport::Tcp)) {
         return used(&address, Transport::Tcp, config.gateway_elsewhere());
     }
     let all: Vec<String> = listen
         .copied()
-        .chain(gateway)
+        .chain(gateways)
         .map(|at| at.to_string())
         .collect();
     Some(match all.is_empty() {
@@ -135,6 +160,7 @@ fn store(doctor: &control::Doctor, session: &Session<'_>) -> Vec<Check> {
         mark: if check.ok { Mark::Ok } else { Mark::Fail },
         name: match check.what.as_str() {
             "store" => "store",
+            "damaged" => "damaged",
             _ => "repository",
         },
         found: check.text.clone(),

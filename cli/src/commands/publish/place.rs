@@ -8,14 +8,14 @@ use skep_proto::name::{Name, RepoRef};
 
 use super::package::Package;
 use crate::args::publish::Publish;
-use crate::author::Author;
+use crate::author::{Author, bring_back_all};
 use crate::client::Client;
 use crate::commands::Session;
 use crate::commands::parse::parse_repo;
-use crate::commands::repo::{create, followed_already, repo};
+use crate::commands::repo::{create, followed_already, is_unfinished, repo};
 use crate::error::{CliError, Exit, Hint, Result};
 use crate::home::keys::{Keys, Stored};
-use crate::home::repos::Repos;
+use crate::home::repos::{Followed, Repos};
 
 /// Where it is published, and by whom.
 pub(super) struct Place {
@@ -59,14 +59,16 @@ pub(super) async fn place(
     let followed = Repos::of(&session.home).list()?;
     let mut mine = Vec::new();
     for followed in &followed {
-        let repo = match repo(&followed.file.id.to_string(), client).await {
-            Ok(repo) => repo,
-            // Another command has just given up to follow it.
-            Err(error) if error.exit == Exit::NotFound => continue,
+        match repo_and_mine(followed, session, client).await {
+            Ok((_, handle)) => mine.extend(handle.map(|handle| (followed.alias.clone(), handle))),
+            Err(error) if error.exit == Exit::NotFound => {
+                let again = Repos::of(&session.home).find(&RepoRef::Id(followed.file.id));
+                // Given up by another command just now; or begun by one that was ended.
+                if again.is_ok() && !is_unfinished(followed, session, client).await? {
+                    return Err(error);
+                }
+            }
             Err(error) => return Err(error),
-        };
-        if let Some(handle) = my_handle(&repo, session)? {
-            mine.push((followed.alias.clone(), handle));
         }
     }
     let name = &package.source.package.name;
@@ -126,8 +128,8 @@ pub(super) async fn place_in(
     client: &mut Client,
 ) -> Result<Place> {
     let followed = Repos::of(&session.home).find(reference)?;
-    let repo = repo(&followed.file.id.to_string(), client).await?;
-    let Some(handle) = my_handle(&repo, session)? else {
+    let (repo, handle) = repo_and_mine(&followed, session, client).await?;
+    let Some(handle) = handle else {
         return Err(CliError::new(
             Exit::Forbidden,
             format!("none of your keys publishes in `{}`", followed.alias),
@@ -159,6 +161,33 @@ pub(super) async fn place_in(
         handle,
         registrar: repo.registrar,
     })
+}
+
+/// A repository, and the handle in it that lists one of the keys here. That none does is believed
+/// only of a node that has all that these keys have signed: a registrar's log may be what it lost.
+async fn repo_and_mine(
+    followed: &Followed,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<(control::Repo, Option<control::Handle>)> {
+    let (alias, id) = (&followed.alias, followed.file.id.to_string());
+    let found = repo(&id, client).await?;
+    let handle = my_handle(&found, session)?;
+    if found.root_sha256.is_none() {
+        return Err(CliError::new(
+            Exit::NotFound,
+            format!("nothing is known of `{alias}`: {}", found.line.state),
+            Hint::new(
+                "start `skep node run` beside a node that has the repository, or skep doctor",
+            ),
+        ));
+    }
+    if handle.is_some() || !bring_back_all(&session.home, &found.line.id, client).await? {
+        return Ok((found, handle));
+    }
+    let found = repo(&id, client).await?;
+    let handle = my_handle(&found, session)?;
+    Ok((found, handle))
 }
 
 /// The handle of a repository that lists one of the keys here.

@@ -306,6 +306,7 @@ pub(super) async fn trust_all(
         return Err(trust::not_trusted(alias));
     }
     let repos = Repos::of(&session.home);
+    let _one = session.home.lock(session.ui).await?;
     let mut text = repos.find(&RepoRef::Alias(alias.clone()))?.text;
     let glob: Glob = names.parse().map_err(|e| could_not("write a rule", &e))?;
     for handle in publishers {

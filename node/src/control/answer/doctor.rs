@@ -1,11 +1,15 @@
 //! What `doctor` asks of a node: its store, a sample of it read again, and its repositories.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use rand::seq::IndexedRandom as _;
 use skep_proto::blob::group_count;
-use skep_proto::control::{Check, Damaged, Doctor, Response, Sample, Space};
+use skep_proto::control::{Check, Damaged, Doctor, RepoLine, Response, Sample, Space};
 use skep_proto::hash::{Blake3, Sha256};
+use skep_proto::id::RepoId;
+use skep_proto::key::Key;
+use skep_proto::name::RepoRef;
 
 use super::Answers;
 use crate::snapshot::{RepoSnapshot, Snapshot};
@@ -36,7 +40,14 @@ impl Answers {
             let hint = format!("df -h {}", self.config.store.display());
             checks.push(Check::failed("store", format!("read-only: {why}"), hint));
         }
-        checks.extend(snapshot.repos().map(|repo| repository(repo)));
+        checks.extend(
+            snapshot
+                .repos()
+                .map(|repo| repository(repo, &self.line(repo))),
+        );
+        checks.extend(self.stopped_checks());
+        // Before the sample, which says itself what it finds.
+        checks.extend(self.set_aside(&snapshot));
         let held: BTreeMap<Blake3, u64> = snapshot.repos().flat_map(|repo| repo.held()).collect();
         let mut sample = sample(
             &held,
@@ -55,8 +66,85 @@ impl Answers {
     }
 }
 
-fn repository(repo: &RepoSnapshot) -> Check {
-    let line = repo.line();
+impl Answers {
+    /// What the medium spoiled, for as long as it is kept.
+    fn set_aside(&self, snapshot: &Snapshot) -> Vec<Check> {
+        let paths = match self.store.damaged() {
+            Ok(paths) => paths,
+            Err(error) => {
+                let hint = format!("ls -l {}", self.config.store.display());
+                return vec![Check::failed("damaged", crate::in_words(&error), hint)];
+            }
+        };
+        let check = |path: &PathBuf| {
+            let found = self.spoiled(path, snapshot);
+            let text = format!("the disk spoiled {found}; kept in {}", path.display());
+            let hint = format!(
+                "when nothing of it is missed any more: rm -r {}",
+                path.display()
+            );
+            Check::failed("damaged", text, hint)
+        };
+        paths.iter().map(check).collect()
+    }
+
+    /// Whose logs of a repository were set aside.
+    pub(super) fn spoiled_logs(&self, repo: &RepoSnapshot) -> Vec<Key> {
+        let id = repo.id.to_string();
+        // That the folder cannot be read is `doctor`'s to say.
+        let paths = self.store.damaged().unwrap_or_default();
+        let names = paths.iter().filter_map(|path| path.file_name()?.to_str());
+        let of_repo = names.filter_map(|name| name.strip_prefix(&id)?.strip_prefix('-'));
+        of_repo.filter_map(log_key).collect()
+    }
+
+    /// What something that was set aside is, and what is here in its place.
+    fn spoiled(&self, path: &Path, snapshot: &Snapshot) -> String {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.unwrap_or_default();
+        if let Ok(hash) = name.parse::<Blake3>() {
+            let what = match release_with(&hash, snapshot) {
+                Some(release) => format!("a file of {release}"),
+                None => "a file".to_owned(),
+            };
+            return match self.store.blob(&hash) {
+                Ok(Some(_)) => format!("{what}, and a good one is here again"),
+                _ => format!("{what}, and it is not here again yet"),
+            };
+        }
+        let Some((repo, rest)) = name.split_once('-') else {
+            return "a file".to_owned();
+        };
+        let repo = repo
+            .parse::<RepoId>()
+            .ok()
+            .and_then(|id| snapshot.repo(&RepoRef::Id(id)));
+        let Some(repo) = repo else {
+            return "something of a repository that is not followed".to_owned();
+        };
+        let called = repo.called();
+        match log_key(rest) {
+            Some(key) => format!(
+                "the log of {} in {called}, of which {} entries are here",
+                key.fingerprint(),
+                repo.logs.get(&key).map_or(0, |position| position.size)
+            ),
+            None if rest.starts_with("holding-") => format!(
+                "that a release of {called} is held, which is said again by who gets or publishes it"
+            ),
+            None if rest.starts_with("roots-") => format!("a root document of {called}"),
+            None => format!("something remembered of {called}"),
+        }
+    }
+}
+
+/// Whose log is kept under `KEY`, or under `KEY.N` if it is not the first one.
+fn log_key(name: &str) -> Option<Key> {
+    let (key, _) = name.split_once('.').unwrap_or((name, ""));
+    key.parse().ok()
+}
+
+fn repository(repo: &RepoSnapshot, line: &RepoLine) -> Check {
     let called = repo.called();
     let text = format!(
         "{called}: {}; packages: {}, releases: {}",

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
+use skep_proto::blob::group_count;
 use skep_proto::control::{BlobRef, Refusal, Refused, Response};
 use skep_proto::hash::{Blake3, Sha256};
 use skep_proto::id::RepoId;
@@ -80,7 +81,12 @@ impl Answers {
         let mut files = Files::of(&payload.bytes, &id, name, version).map_err(untrusted)?;
         if let Some(tree) = files.tree() {
             self.want(id, &[tree], connection)?;
-            let bytes = release::read_tree(self.store.as_ref(), &tree).map_err(untrusted)?;
+            let mut read = release::read_tree(self.store.as_ref(), &tree);
+            if read.is_err() && !self.is_good(&tree.hash) {
+                self.want(id, &[tree], connection)?;
+                read = release::read_tree(self.store.as_ref(), &tree);
+            }
+            let bytes = read.map_err(untrusted)?;
             files.add_tree(&bytes).map_err(untrusted)?;
         }
         self.want(id, &files.blobs(), connection)?;
@@ -112,6 +118,24 @@ impl Answers {
         };
         let reply = self.wait(want, &waiting, connection)?;
         want_ended(reply, &self.node.snapshot())
+    }
+
+    /// Reads a blob again. The store sets it aside if it is spoiled.
+    pub(super) fn recheck_blob(&self, hash: &Blake3) -> Answered {
+        match self.is_good(hash) {
+            true => Ok(Response::Done),
+            false => Err(not_found(format!(
+                "the blob {hash} was damaged on disk, or is gone"
+            ))),
+        }
+    }
+
+    fn is_good(&self, hash: &Blake3) -> bool {
+        let Ok(Some(info)) = self.store.blob(hash) else {
+            return false;
+        };
+        let mut groups = 0..group_count(info.size);
+        groups.all(|group| matches!(self.store.read_group(hash, group), Ok(Some(_))))
     }
 
     pub(super) fn open_blob(&self, hash: Blake3, connection: &mut Connection) -> Result<(), Error> {

@@ -14,8 +14,11 @@ use skep_proto::sync::trie::{Frontier, Part, Prefix};
 use skep_proto::sync::wire::{ENTRIES_BYTES_MAX, Record, TrieNode};
 
 use super::Repository;
+use crate::core::Time;
 use crate::store::{Change, FactKind};
 
+/// How often a view is computed while logs come in: what readers see is no older than this.
+const VIEW_EVERY_MS: u64 = 250;
 /// The key of the fact that there is one of.
 const SHOWN: &str = "view";
 /// Longest [`Basis`] in bytes: each registrar takes at most 45.
@@ -82,10 +85,11 @@ fn is_whole(view: &View) -> bool {
 
 impl Repository {
     /// Computes the view and the trie again if anything changed.
-    pub(in crate::core) fn refresh(&mut self) -> Refreshed {
+    pub(in crate::core) fn refresh(&mut self, now: Time) -> Refreshed {
         if !std::mem::take(&mut self.stale) {
             return Refreshed::default();
         }
+        self.refreshed = now;
         let before = self.view_hash();
         self.compute();
         let mut changes = self.take_back();
@@ -101,6 +105,17 @@ impl Repository {
             view_changed: self.view_hash() != before,
             changes,
         }
+    }
+
+    /// When the view is to be computed again, if it is stale: at once, unless more of its logs are
+    /// just coming in. A view is computed whole, so one for each of ten thousand logs would cost a
+    /// newcomer the square of them.
+    pub(in crate::core) fn refresh_due(&self) -> Option<Time> {
+        let fetching = || self.logs.values().any(|log| log.fetching.is_some());
+        self.stale.then(|| match fetching() {
+            true => self.refreshed.after(VIEW_EVERY_MS),
+            false => Time::default(),
+        })
     }
 
     fn compute(&mut self) {

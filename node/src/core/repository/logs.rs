@@ -232,6 +232,11 @@ impl Repository {
         }
     }
 
+    /// Whether a session fetches it.
+    pub(in crate::core) fn is_claimed(&self, key: &Key) -> bool {
+        self.logs.get(key).is_some_and(|log| log.fetching.is_some())
+    }
+
     /// A session ended: what it fetched may be fetched by another.
     pub(in crate::core) fn release(&mut self, session: SessionId) {
         for log in self.logs.values_mut() {
@@ -491,9 +496,11 @@ impl Repository {
         due
     }
 
+    /// When there is something to gossip; what may not be gossiped is no reason to wake up.
     pub(in crate::core) fn gossip_due(&self) -> Option<Time> {
-        let gossip = self.logs.values().filter_map(|log| log.gossip);
-        let waiting = gossip.filter(|gossip| gossip.waiting);
+        let logs = self.logs.values().filter(|_| self.is_public());
+        let gossip = logs.filter(|log| log.whole.is_some());
+        let waiting = gossip.filter_map(|log| log.gossip.filter(|gossip| gossip.waiting));
         waiting.map(|gossip| gossip.not_before).min()
     }
 }

@@ -149,20 +149,25 @@ impl Core {
             return;
         };
         let key = target.checkpoint.key;
-        if self.read_only.is_some() || !repo.claim(&key, session) {
+        if self.read_only.is_some() {
+            return;
+        }
+        let free = repo.claim(&key, session);
+        let open = self.sessions.get_mut(&session);
+        let walk = open.and_then(|open| open.walks.get_mut(&id));
+        if let Some(walk) = walk {
+            match free {
+                true => walk.fetching.insert(key),
+                false => walk.blocked.insert(key),
+            };
+        }
+        if !free {
             return;
         }
         // As many entries as the cut keeps, or more, and not that root: another branch.
         if repo.size(&key) >= target.end().0 {
             let change = repo.make_room(&key);
             self.out.extend(change.map(Effect::Persist));
-        }
-        if let Some(walk) = self
-            .sessions
-            .get_mut(&session)
-            .and_then(|open| open.walks.get_mut(&id))
-        {
-            walk.fetching.insert(key);
         }
         self.ask_entries(session, id, target);
     }

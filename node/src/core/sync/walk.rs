@@ -5,11 +5,11 @@ use skep_proto::repo::root::SignedRoot;
 use skep_proto::sync::trie::Prefix;
 use skep_proto::sync::wire::{PREFIXES_MAX, TrieNode};
 
-use crate::core::Core;
 use crate::core::effect::{Effect, Event, Reply};
 use crate::core::input::{RequestId, SessionId};
 use crate::core::repository::Repository;
 use crate::core::session::{Asked, WALK_PREFIXES_MAX, Walk};
+use crate::core::{Core, Time};
 
 /// Longest prefix that has children, in nibbles: below a longer one, more keys than one node has
 /// records would agree in 128 bits of a hash, which nobody can grind out.
@@ -129,7 +129,7 @@ impl Core {
             walk.nodes += prefixes.len();
             return self.ask(session, Asked::Trie { repo, prefixes });
         }
-        if !walk.fetching.is_empty() {
+        if !walk.fetching.is_empty() || !walk.blocked.is_empty() {
             return;
         }
         let again = walk.again;
@@ -194,6 +194,30 @@ impl Core {
     }
 
     /// Goes on with the walks that found more than could be checked at once.
+    /// Walks that waited for what was being fetched elsewhere, and is no longer, begin again.
+    pub(in crate::core) fn unblock_walks(&mut self) {
+        let repos = &self.repos;
+        let mut free = Vec::new();
+        for (session, open) in &mut self.sessions {
+            for (id, walk) in open
+                .walks
+                .iter_mut()
+                .filter(|(_, walk)| !walk.blocked.is_empty())
+            {
+                let repo = repos.get(id);
+                walk.blocked
+                    .retain(|key| repo.is_some_and(|repo| repo.is_claimed(key)));
+                if walk.blocked.is_empty() {
+                    walk.again = true;
+                    free.push((*session, *id));
+                }
+            }
+        }
+        for (session, repo) in free {
+            self.continue_walk(session, repo);
+        }
+    }
+
     pub(in crate::core) fn resume_walks(&mut self) {
         let now = self.now;
         let open = self.sessions.iter_mut();
@@ -215,6 +239,10 @@ impl Core {
             .into_iter()
             .partition(|(_, awaited, _)| known && *awaited == repo);
         self.awaiting_sync = waiting;
+        if !answered.is_empty() {
+            // Whoever waited looks at it now.
+            self.refresh_views();
+        }
         for (id, ..) in answered {
             self.reply(id, Reply::Done);
         }
@@ -222,9 +250,19 @@ impl Core {
 
     /// Computes the views that changed.
     pub(in crate::core) fn refresh_views(&mut self) {
+        self.refresh_views_of(|_, _| true);
+    }
+
+    /// The same, but of a repository whose logs are just coming in only now and then.
+    pub(in crate::core) fn refresh_quiet_views(&mut self) {
+        self.refresh_views_of(|repo, now| repo.refresh_due().is_some_and(|due| due <= now));
+    }
+
+    fn refresh_views_of(&mut self, which: impl Fn(&Repository, Time) -> bool) {
+        let now = self.now;
         let (mut news, mut changes) = (Vec::new(), Vec::new());
-        for repo in self.repos.values_mut() {
-            let refreshed = repo.refresh();
+        for repo in self.repos.values_mut().filter(|repo| which(repo, now)) {
+            let refreshed = repo.refresh(now);
             changes.extend(refreshed.changes);
             if refreshed.view_changed {
                 news.push(Event::ViewChanged {

@@ -653,6 +653,28 @@ fn a_log_is_proven_to_a_peer_once_a_second() {
 }
 
 #[test]
+fn a_pin_on_a_document_that_is_not_here_lets_nothing_new_in() {
+    let made = made();
+    let mut node = Node::with(10, &made, &made.publisher);
+    let later = second_root(&made, &made.registrar, vec![]);
+    node.take(made.pinned(2, &later));
+    let state = |node: &Node| node.snapshot(&made).state_text();
+    assert!(state(&node).starts_with("behind: root document 2 "));
+    assert_eq!(node.listed(&made), ["1.0.0"], "what was seen is seen");
+    let put = Command::PutRoot {
+        repo: made.id,
+        root: later.clone(),
+    };
+    assert_eq!(node.command(put), Reply::Done);
+    assert_eq!(state(&node), "ok");
+    // Another hash for what is here.
+    node.take(made.pinned(1, &later));
+    assert!(state(&node).starts_with("behind: root document 1 "));
+    node.take(made.pinned(2, &later));
+    assert_eq!(state(&node), "ok");
+}
+
+#[test]
 fn a_proof_that_does_not_lead_from_the_cut_to_the_checkpoint_costs_the_peer() {
     let made = made();
     let (good, bad) = branches(&made);

@@ -31,6 +31,18 @@ impl Folder {
         logs.join("logs").join(author.key().to_string())
     }
 
+    /// A person has looked at what was set aside.
+    fn forget_damage(&self) {
+        let damaged = self.dir.join("damaged");
+        std::fs::remove_dir_all(&damaged).expect("removed");
+        std::fs::create_dir(&damaged).expect("made");
+    }
+
+    fn facts(&self, author: &Author) -> PathBuf {
+        let repos = self.dir.join("repos").join(author.repo.to_string());
+        repos.join("facts")
+    }
+
     fn keep(&self, changes: impl IntoIterator<Item = Change>) {
         let store = self.open();
         for change in changes {
@@ -111,6 +123,7 @@ fn assert_begins_anew(folder: &Folder, author: &Author, remembers: bool, what: &
         assert_eq!(entries(&store, author), Vec::<Vec<u8>>::new(), "{what}");
         store.persist(&author.append(0, 3, 3)).expect("kept");
     }
+    folder.forget_damage();
     let store = folder.open();
     assert_eq!(entries(&store, author), author.entries(0, 3), "{what}");
     assert_eq!(store.events(), [], "{what}");
@@ -145,10 +158,28 @@ fn a_flipped_bit_in_the_state_is_found_at_every_byte() {
     let (folder, author) = small_log();
     let path = folder.log(&author).join("state");
     let len = std::fs::read(&path).expect("read").len();
+    let mut proven = 0;
     for at in 0..len {
         flip(&path, at);
-        assert_begins_anew(&folder, &author, false, &format!("byte {at}"));
+        let store = folder.open();
+        let held = entries(&store, &author);
+        let events = store.events();
+        let [Event::LogDamaged { held: said, .. }] = events.as_slice() else {
+            panic!("byte {at}: {events:?}");
+        };
+        assert_eq!(held.len() as u64, *said, "byte {at}");
+        if held.is_empty() {
+            store.persist(&author.append(0, 3, 3)).expect("kept");
+        } else {
+            // Its author's signature over the entries was not what the medium spoiled.
+            assert_eq!(held, author.entries(0, 3), "byte {at}");
+            proven += 1;
+        }
+        drop(store);
+        folder.forget_damage();
+        assert_eq!(entries(&folder.open(), &author), author.entries(0, 3));
     }
+    assert!(proven >= 64, "the seal and the root at least: {proven}");
     for len in [0, 1, 31, 32, 33, len - 1] {
         let file = std::fs::File::options().write(true).open(&path);
         file.and_then(|f| f.set_len(len as u64)).expect("cut");
@@ -195,24 +226,210 @@ fn a_damaged_root_document_or_evidence_is_set_aside_and_said() {
 }
 
 #[test]
-fn a_damaged_fact_stops_the_start_by_name() {
+fn a_log_keeps_what_the_checkpoint_of_fewer_entries_proves() {
+    // Two entries are whole, two more came for a checkpoint of five.
+    let (folder, author) = (Folder::new(), Author::new(repo(1), 1, 5));
+    let follow = Change::Follow { repo: author.repo };
+    folder.keep([follow, author.append(0, 2, 2), author.append(2, 4, 5)]);
+    let path = folder.log(&author).join("entries");
+    let file = std::fs::read(&path).expect("read");
+    let whole: usize = author.entries(0, 2).iter().map(|e| 2 + e.len()).sum();
+    for at in 0..file.len() {
+        flip(&path, at);
+        let store = folder.open();
+        let stay: u8 = if at < whole { 0 } else { 2 };
+        assert_eq!(
+            entries(&store, &author),
+            author.entries(0, stay.into()),
+            "{at}"
+        );
+        let events = store.events();
+        assert!(
+            matches!(events[..], [Event::LogDamaged { held, .. }] if held == u64::from(stay)),
+            "{at}: {events:?}"
+        );
+        if stay == 2 {
+            let told = load(&store).into_iter().find_map(|item| match item {
+                Loaded::Checkpoints { whole, ahead, .. } => Some((whole, ahead)),
+                _ => None,
+            });
+            let held = (Some(author.checkpoint(2)), Some(author.checkpoint(5)));
+            assert_eq!(told, Some(held), "{at}");
+        } else {
+            store.persist(&author.append(0, 2, 2)).expect("kept");
+        }
+        store.persist(&author.append(2, 4, 5)).expect("kept");
+        drop(store);
+        folder.forget_damage();
+        assert_eq!(std::fs::read(&path).expect("read"), file, "{at}");
+    }
+}
+
+#[test]
+fn what_was_set_aside_of_a_log_fills_its_gap_if_the_author_signed_it() {
     let (folder, author) = small_log();
-    let fact = Change::Fact {
-        repo: author.repo,
-        kind: FactKind::Admitted,
-        key: "a@1.0.0".into(),
-        value: vec![1; 32],
-    };
-    folder.keep([fact]);
-    let dir = folder.dir.join("repos").join(author.repo.to_string());
-    let path = dir.join("facts/admitted/a@1.0.0");
-    flip(&path, 40);
+    let path = folder.log(&author).join("entries");
+    let first: usize = 2 + author.entries(0, 1)[0].len();
+    // In the first entry: the others are good, and only they can be had from here.
+    flip(&path, first - 1);
     let store = folder.open();
-    let refused = store.load(&mut |_| Ok(())).expect_err("damaged");
-    assert!(
-        matches!(&refused, Error::Damaged { path: named } if *named == path),
-        "{refused}"
+    let salvaged = |size, tail: &[Vec<u8>]| {
+        let found = store.salvage(&author.repo, &author.checkpoint(size), tail);
+        found.expect("it can be read")
+    };
+    assert_eq!(entries(&store, &author).len(), 0);
+    assert_eq!(
+        salvaged(3, &[]),
+        None,
+        "the first one is not what was signed"
     );
+    store
+        .persist(&author.append(0, 1, 3))
+        .expect("a peer has it");
+    assert_eq!(salvaged(3, &[]), Some(author.entries(1, 3)));
+    // With what the author has signed since.
+    assert_eq!(
+        salvaged(5, &author.entries(3, 5)),
+        Some(author.entries(1, 3))
+    );
+    assert_eq!(salvaged(5, &author.entries(4, 5)), None, "one is missing");
+    assert_eq!(salvaged(2, &author.entries(0, 3)), None, "more than that");
+    let other = Author::new(author.repo, 2, 5).checkpoint(3);
+    let of_other = store.salvage(&author.repo, &other, &[]).expect("asked");
+    assert_eq!(of_other, None, "nothing of its log was set aside");
+}
+
+#[test]
+fn what_was_set_aside_of_a_log_first_stays_when_that_happens_again() {
+    let (folder, author) = small_log();
+    let log = folder.log(&author);
+    let last = std::fs::read(log.join("entries")).expect("read").len() - 1;
+    flip(&log.join("entries"), last);
+    drop(entries(&folder.open(), &author));
+    folder.keep([author.append(0, 1, 1)]);
+    flip(&log.join("entries"), 3);
+    let store = folder.open();
+    assert_eq!(entries(&store, &author).len(), 0);
+    let kept = store.damaged().expect("listed");
+    let sizes: Vec<usize> = kept
+        .iter()
+        .map(|kept| std::fs::read(kept.join("entries")).expect("read").len())
+        .collect();
+    let one = 2 + author.entries(0, 1)[0].len();
+    assert_eq!(sizes, [last + 1, one]);
+    // The last entry of the first copy was spoiled, and the only one of the second.
+    store.persist(&author.append(0, 1, 2)).expect("kept");
+    let gap = store.salvage(&author.repo, &author.checkpoint(2), &[]);
+    assert_eq!(gap.expect("read"), Some(author.entries(1, 2)));
+}
+
+fn fact(author: &Author, kind: FactKind, key: &str, value: &[u8]) -> Change {
+    Change::Fact {
+        repo: author.repo,
+        kind,
+        key: key.into(),
+        value: value.into(),
+    }
+}
+
+#[test]
+fn a_damaged_fact_that_must_not_be_forgotten_stops_its_repository_alone() {
+    for (kind, name) in [
+        (FactKind::Admitted, "admitted"),
+        (FactKind::Restriction, "restriction"),
+        (FactKind::Followed, "followed"),
+    ] {
+        let (folder, author) = small_log();
+        let other = Author::new(repo(2), 1, 5);
+        folder.keep([
+            Change::Follow { repo: other.repo },
+            other.append(0, 3, 3),
+            fact(&author, kind, "a@1.0.0", &[1; 32]),
+        ]);
+        let before = load(&folder.open());
+        let path = folder.facts(&author).join(name).join("a@1.0.0");
+        flip(&path, 40);
+        let store = folder.open();
+        let of = |item: &Loaded| match item {
+            Loaded::Repository { repo }
+            | Loaded::Root { repo, .. }
+            | Loaded::Entries { repo, .. }
+            | Loaded::Checkpoints { repo, .. }
+            | Loaded::Evidence { repo, .. }
+            | Loaded::Fact { repo, .. } => *repo,
+        };
+        let others: Vec<Loaded> = before
+            .iter()
+            .filter(|item| of(item) == other.repo)
+            .cloned()
+            .collect();
+        assert_eq!(load(&store), others, "{name}");
+        let stopped = store.stopped();
+        assert_eq!(stopped.get(&author.repo), Some(&path), "{name}");
+        assert_eq!(stopped.len(), 1, "{name}");
+        let (repo, named) = (author.repo, path.clone());
+        let said = Event::RepositoryStopped { repo, path: named };
+        assert_eq!(store.events(), [said], "{name}");
+        load(&store);
+        assert_eq!(store.events(), [], "{name}: said once");
+        let refused = store.persist(&author.append(3, 4, 4));
+        assert!(matches!(refused, Err(Error::Damaged { .. })), "{refused:?}");
+        store.persist(&other.append(3, 4, 4)).expect("others go on");
+        // What a person is told to do helps.
+        std::fs::rename(&path, folder.dir.join("damaged/a@1.0.0")).expect("moved");
+        let after = load(&store);
+        assert_eq!(after.iter().filter(|i| of(i) == author.repo).count(), 3);
+        assert!(store.stopped().is_empty());
+        store.persist(&author.append(3, 4, 4)).expect("kept");
+    }
+}
+
+#[test]
+fn a_damaged_fact_that_can_be_done_without_is_set_aside_and_said() {
+    for (kind, name, stays) in [
+        (FactKind::Holding, "holding", false),
+        (FactKind::Shown, "shown", false),
+        (FactKind::CutProof, "cut-proof", false),
+        (FactKind::Confirmed, "confirmed", true),
+    ] {
+        let (folder, author) = small_log();
+        let without = load(&folder.open());
+        let value: &[u8] = if stays { b"" } else { &[7; 50] };
+        folder.keep([fact(&author, kind, "some", value)]);
+        let with = load(&folder.open());
+        flip(&folder.facts(&author).join(name).join("some"), 20);
+        let store = folder.open();
+        let loaded = load(&store);
+        assert_eq!(loaded, if stays { with } else { without }, "{name}");
+        let events = store.events();
+        assert!(
+            matches!(&events[..], [Event::FactDamaged { kept, .. }] if kept.is_file()),
+            "{name}: {events:?}"
+        );
+        assert!(store.stopped().is_empty());
+        drop(store);
+        let store = folder.open();
+        assert_eq!(load(&store), loaded, "{name}");
+        assert_eq!(store.events(), [], "{name}: it is in order again");
+    }
+}
+
+#[test]
+fn a_damaged_format_is_told_from_a_folder_that_is_no_store() {
+    let (folder, author) = small_log();
+    let path = folder.dir.join("format");
+    let good = std::fs::read(&path).expect("read");
+    let second = good.iter().position(|b| *b == b'\n').expect("two lines");
+    for bytes in [&b""[..], &good[..5], &good[..second + 9], &[0xff; 76]] {
+        std::fs::write(&path, bytes).expect("written");
+        let refused = Disk::open(&folder.dir, Faults::none());
+        assert!(
+            matches!(&refused, Err(Error::Format { path: named }) if *named == path),
+            "{refused:?}"
+        );
+    }
+    std::fs::rename(&path, folder.dir.join("damaged/format")).expect("moved");
+    assert_eq!(entries(&folder.open(), &author), author.entries(0, 3));
 }
 
 #[test]
@@ -280,6 +497,33 @@ fn a_blob_of_another_length_is_never_served() {
             assert!(index < 2, "{len} bytes: the last group shows the length");
         }
         store.import(&mut bytes.as_slice()).expect("imported");
+    }
+}
+
+#[test]
+fn a_blob_that_is_to_be_fetched_in_its_length_is_begun_where_the_one_on_disk_is_spoiled() {
+    for (size, len) in [(600_000, 599_999), (600_000, 0), (100, 101), (1, 0)] {
+        let folder = Folder::new();
+        let bytes = blob(1, size);
+        let hash = Blake3::of(&[&bytes]);
+        let store = folder.open();
+        store.import(&mut bytes.as_slice()).expect("imported");
+        let size = size as u64;
+        // Who asks for another length of a good one is wrong.
+        assert!(store.begin(&hash, size + 7, None).is_err());
+        assert_eq!(store.begin(&hash, size, None).expect("held"), Held::Whole);
+        let name = hash.to_string();
+        let path = folder.dir.join("blobs").join(&name[..2]).join(&name);
+        let file = std::fs::File::options().write(true).open(&path);
+        file.and_then(|f| f.set_len(len)).expect("cut");
+        let held = store.begin(&hash, size, None).expect("begun");
+        assert!(
+            matches!(&held, Held::Part { groups, .. } if groups.is_empty()),
+            "{held:?}"
+        );
+        assert!(matches!(&store.events()[..], [Event::BlobDamaged { .. }]));
+        store.import(&mut bytes.as_slice()).expect("imported");
+        assert_eq!(store.begin(&hash, size, None).expect("held"), Held::Whole);
     }
 }
 

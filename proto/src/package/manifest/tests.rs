@@ -200,6 +200,27 @@ fn check_limit(max: usize, change: impl Fn(&mut Details, usize)) {
     assert!(manifest.to_payload().is_err(), "{}", max + 1);
 }
 
+/// Errors repeat what a stranger wrote: on one line, and without what steers a terminal.
+#[test]
+fn an_error_cannot_be_made_to_say_more() {
+    let payload = manifest().to_payload().expect("a payload");
+    let text = String::from_utf8(payload).expect("JSON");
+    let replaced = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        let text = text.replacen(from, to, 1);
+        let error = Manifest::parse(text.as_bytes()).expect_err("refused");
+        error.to_string()
+    };
+    let shown = [
+        replaced("in-toto.io/Statement/v1", "x\\nerror: y"),
+        replaced("\"kind\":\"other\"", "\"kind\":\"x\\nerror: y\""),
+        replaced("\"platform\":\"linux\"", "\"platform\":\"\\u001b[2J\""),
+    ];
+    for error in shown {
+        assert!(!error.contains(['\n', '\u{1b}']), "{error}");
+    }
+}
+
 #[test]
 fn texts_and_lists_end_at_their_limits() {
     let texts = |n: usize| vec!["5.1".to_owned(); n];

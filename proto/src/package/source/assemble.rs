@@ -208,7 +208,7 @@ fn check_found(source: &Source, found: &[Found], problems: &mut Vec<Problem>) {
     for (path, must) in source.paths() {
         if must && !found.iter().any(|found| found.path == path) {
             problems.push(problem(
-                format!("there is no file `{}`", crate::text::harmless(&path)),
+                format!("there is no file `{}`", crate::text::harmless_line(&path)),
                 "build it, or take its line out of skep.toml",
             ));
         }
@@ -234,7 +234,10 @@ fn check_found(source: &Source, found: &[Found], problems: &mut Vec<Problem>) {
             .any(|later| later.file == object.file)
         {
             problems.push(problem(
-                format!("`{}` is named twice", crate::text::harmless(&object.file)),
+                format!(
+                    "`{}` is named twice",
+                    crate::text::harmless_line(&object.file)
+                ),
                 "take one [[object]] out of skep.toml",
             ));
         }

@@ -5,7 +5,7 @@ use super::{Program, Source};
 use crate::ebpf::{self, kind_of_hook, kind_of_section};
 use crate::package::license::{self, Conflict};
 use crate::package::manifest::{self, Facts};
-use crate::text::harmless;
+use crate::text::harmless_line;
 
 /// The facts of all objects; what does not fit goes to `problems`.
 pub(super) fn facts(source: &Source, found: &[Found], problems: &mut Vec<Problem>) -> Facts {
@@ -56,7 +56,7 @@ fn check_license(source: &Source, file: &str, object: &ebpf::Object, problems: &
             problems.push(problem(
                 format!(
                     "`{file}` tells the kernel `{}`, and skep.toml says `{}`",
-                    harmless(&said),
+                    harmless_line(&said),
                     package.license
                 ),
                 hint,
@@ -66,7 +66,7 @@ fn check_license(source: &Source, file: &str, object: &ebpf::Object, problems: &
             format!(
                 "`{file}` tells the kernel {}, and calls BPF helpers for GPL-compatible programs \
                  only: {}",
-                license.map_or("no license".to_owned(), |it| format!("`{}`", harmless(&it))),
+                license.map_or("no license".to_owned(), |it| format!("`{}`", harmless_line(&it))),
                 names.join(", ")
             ),
             "say what the kernel takes for GPL: char LICENSE[] SEC(\"license\") = \"Dual BSD/GPL\";",
@@ -80,7 +80,7 @@ fn there_are<'a>(names: impl Iterator<Item = &'a String>) -> String {
     let names: Vec<&str> = names.into_iter().collect();
     match names.is_empty() {
         true => "there are none".to_owned(),
-        false => format!("there are: {}", harmless(&names.join(", "))),
+        false => format!("there are: {}", harmless_line(&names.join(", "))),
     }
 }
 
@@ -95,7 +95,7 @@ fn add_programs(source: &Source, facts: &mut Facts, problems: &mut Vec<Problem>)
         };
         if !facts.programs.iter().any(meant) {
             problems.push(problem(
-                format!("no object has a program `{}`", harmless(&said.name)),
+                format!("no object has a program `{}`", harmless_line(&said.name)),
                 there_are(facts.programs.iter().map(|it| &it.name)),
             ));
         }
@@ -151,7 +151,7 @@ fn add_program(said: &Program, program: &mut manifest::Program, problems: &mut V
 fn add_hook(hook: &str, program: &mut manifest::Program, problems: &mut Vec<Problem>) {
     let Some(kind) = kind_of_hook(hook) else {
         problems.push(problem(
-            format!("`{}` is not a hook", harmless(hook)),
+            format!("`{}` is not a hook", harmless_line(hook)),
             "for example: xdp, tc, tcx/ingress, kprobe, tracepoint, lsm",
         ));
         // Said once: not again as a program without a hook.
@@ -167,7 +167,7 @@ fn add_hook(hook: &str, program: &mut manifest::Program, problems: &mut Vec<Prob
             format!(
                 "program `{}` stands in section `{}`, which is not for hook `{hook}`",
                 program.name,
-                harmless(&program.section)
+                harmless_line(&program.section)
             ),
             "leave `hook` out: it is read from the section",
         )),
@@ -204,7 +204,7 @@ fn add_maps(source: &Source, facts: &mut Facts, problems: &mut Vec<Problem>) {
 
 fn no_map(name: &str, facts: &Facts) -> Problem {
     problem(
-        format!("no object has a map `{}`", harmless(name)),
+        format!("no object has a map `{}`", harmless_line(name)),
         there_are(facts.maps.iter().map(|it| &it.name)),
     )
 }
@@ -232,7 +232,7 @@ fn check_names(source: &Source, facts: &Facts, problems: &mut Vec<Problem>) {
             problems.push(problem(
                 format!(
                     "no object has a program `{}` to test",
-                    harmless(&test.program)
+                    harmless_line(&test.program)
                 ),
                 there_are(facts.programs.iter().map(|it| &it.name)),
             ));
@@ -278,7 +278,7 @@ fn check_artifact(artifact: &str, problems: &mut Vec<Problem>) {
         problems.push(problem(
             format!(
                 "l3afd cannot use an artifact called `{}`",
-                harmless(artifact)
+                harmless_line(artifact)
             ),
             "NAME.tar.gz or NAME.zip, of letters, digits, `_` and `-`",
         ));

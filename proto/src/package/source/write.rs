@@ -25,7 +25,7 @@ pub fn for_new(
     );
     let programs = object.map_or(&[][..], |object| &object.programs);
     for program in programs.iter().filter(|program| program.kind.is_none()) {
-        let section = crate::text::harmless(&program.section);
+        let section = crate::text::harmless_line(&program.section);
         let name = quoted(&program.name);
         text += &match guess_hook(&program.section) {
             Some(hook) => format!(

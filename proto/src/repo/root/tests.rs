@@ -141,6 +141,17 @@ fn quorums_are_more_than_half() {
 }
 
 #[test]
+fn what_a_stranger_calls_a_field_stays_on_its_line() {
+    let payload = first().to_payload().expect("a document");
+    let text = String::from_utf8(payload).expect("JSON");
+    let text = text.replacen('{', "{\"x\\nerror: all is \\u001b[2Jwell\":0,", 1);
+    let error = RootDocument::parse(text.as_bytes()).expect_err("an unknown field");
+    assert!(matches!(error, Error::UnknownField(_)), "{error:?}");
+    let shown = error.to_string();
+    assert!(!shown.contains(['\n', '\u{1b}']), "{shown}");
+}
+
+#[test]
 fn a_witness_has_a_name_that_stands_in_a_note() {
     let named = |name: &str| {
         with(|d| {

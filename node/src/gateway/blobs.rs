@@ -1,0 +1,111 @@
+//! Blobs as files that were verified: none is handed out before its hash was seen to be right.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use skep_proto::hash::Blake3;
+
+use crate::store::{self, Store};
+
+/// How many files are remembered as verified: some megabytes.
+const REMEMBERED_MAX: usize = 65_536;
+/// Read at once while a file is verified.
+const READ_BYTES: usize = 256 << 10;
+
+/// A file that is what its name says: the same inode, unchanged since it was read to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    inode: (u64, u64),
+    changed: (i64, i64),
+    size: u64,
+    crc32: u32,
+}
+
+/// Which files were verified since the node started.
+#[derive(Debug, Default)]
+pub(super) struct Blobs(Mutex<BTreeMap<Blake3, Seen>>);
+
+/// A verified blob, open.
+#[derive(Debug, Clone)]
+pub(super) struct Open {
+    pub(super) file: Arc<File>,
+    pub(super) crc32: u32,
+}
+
+/// Why a blob cannot be handed out.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error("the file {0} is not in the store")]
+    Absent(Blake3),
+    #[error("the file {0} is damaged on this node's disk")]
+    Damaged(Blake3),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error("a file of the store cannot be read")]
+    Read(#[from] std::io::Error),
+}
+
+impl Blobs {
+    /// Opens a blob; reads it to its end if that was not done since its file changed.
+    pub(super) fn open(&self, store: &dyn Store, hash: &Blake3) -> Result<Open, Error> {
+        let file = store.open(hash)?.ok_or(Error::Absent(*hash))?;
+        let metadata = file.metadata()?;
+        let mut seen = Seen {
+            inode: (metadata.dev(), metadata.ino()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            size: metadata.len(),
+            crc32: 0,
+        };
+        let known = self.lock().get(hash).copied();
+        if let Some(known) = known {
+            seen.crc32 = known.crc32;
+            if seen == known {
+                return Ok(Open {
+                    file: Arc::new(file),
+                    crc32: known.crc32,
+                });
+            }
+        }
+        seen.crc32 = verify(&file, hash, store)?;
+        let mut all = self.lock();
+        if all.len() >= REMEMBERED_MAX {
+            all.clear();
+        }
+        all.insert(*hash, seen);
+        Ok(Open {
+            file: Arc::new(file),
+            crc32: seen.crc32,
+        })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Blake3, Seen>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads a file to its end; its CRC-32 if its hash is right.
+fn verify(mut file: &File, hash: &Blake3, store: &dyn Store) -> Result<u32, Error> {
+    let (mut blake3, mut crc32) = (blake3::Hasher::new(), crc32fast::Hasher::new());
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            n => {
+                blake3.update(&buffer[..n]);
+                crc32.update(&buffer[..n]);
+            }
+        }
+    }
+    if blake3.finalize().as_bytes() == hash.as_bytes() {
+        return Ok(crc32.finalize());
+    }
+    // The store sets aside what it finds damaged when a group of it is read.
+    let mut index = 0;
+    while let Ok(Some(_)) = store.read_group(hash, index) {
+        index += 1;
+    }
+    Err(Error::Damaged(*hash))
+}
