@@ -311,6 +311,11 @@ async fn put_back(mut tips: Vec<Tip>, client: &mut Client) -> Vec<Tip> {
     }
 }
 
+/// Whether a node has ever confirmed to hold what a key of this home said in a repository.
+pub(crate) fn was_heard(home: &Home, repo: &RepoId, key: &Key) -> Result<bool> {
+    Ok(read_tip(home, repo, key)?.acknowledged() > 0)
+}
+
 /// Brings back what the node has lost of everything that this home's keys have signed in a
 /// repository. True if there was something; fails if nobody has it: what the repository says here is
 /// not what it is.

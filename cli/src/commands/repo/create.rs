@@ -10,7 +10,7 @@ use skep_proto::repo::root::{self, RootDocument, RootKeys, SignedRoot, Visibilit
 use skep_proto::trust::file::{Glob, Pin, RepoFile, Who, append_rule};
 
 use super::repo;
-use crate::author::Author;
+use crate::author::{Author, was_heard};
 use crate::client::Client;
 use crate::commands::Session;
 use crate::error::{CliError, Exit, Hint, Result, could_not, quoted};
@@ -115,7 +115,8 @@ pub(crate) fn followed_already(alias: &Name) -> CliError {
 }
 
 /// Whether this is what a command that was ended has left: the repository that the keys here make,
-/// without what its registrar says first.
+/// without what its registrar says first. One whose registrar was heard before has lost it, and is
+/// not made anew.
 async fn is_unfinished(
     followed: &Followed,
     session: &Session<'_>,
@@ -132,10 +133,11 @@ async fn is_unfinished(
     if root::repo_id(&payload) != followed.file.id {
         return Ok(false);
     }
-    Ok(repo(followed.alias.as_str(), client)
-        .await?
-        .handles
-        .is_empty())
+    if was_heard(&session.home, &followed.file.id, &registrar)? {
+        return Ok(false);
+    }
+    let id = followed.file.id.to_string();
+    Ok(repo(&id, client).await?.handles.is_empty())
 }
 
 /// The root document that begins a repository: from the same keys the same one.
