@@ -213,18 +213,6 @@ impl<'a> Keys<'a> {
     /// The key of the node in this home, made at first use. It is not protected: a node starts
     /// unattended, and its key has no authority over packages.
     pub(crate) fn node_key(&self) -> Result<SigningKey> {
-        let stored = match self.is_taken(NODE_KEY)? {
-            true => self.read(NODE_KEY),
-            false => {
-                let seed: zeroize::Zeroizing<[u8; 32]> = zeroize::Zeroizing::new(rand::random());
-                let made = self.create(NODE_KEY, &SigningKey::from_seed(&seed), None);
-                match made {
-                    // Another command has just made it.
-                    Err(_) if self.is_taken(NODE_KEY)? => self.read(NODE_KEY),
-                    made => made,
-                }
-            }
-        };
         let path = self.dir().join(NODE_KEY);
         let aside = || {
             let damaged = self.dir().join(format!("{NODE_KEY}.damaged"));
@@ -234,14 +222,29 @@ impl<'a> Keys<'a> {
                 quoted(&damaged)
             ))
         };
-        let stored = stored.map_err(|error| match error.causes.is_empty() {
-            // One that is open to others, or cannot be read at all, is not damaged.
-            true => error,
-            false => CliError {
-                hint: aside(),
-                ..error
-            },
-        })?;
+        let read = || {
+            self.read(NODE_KEY)
+                .map_err(|error| match error.causes.is_empty() {
+                    // One that is open to others, or cannot be read at all, is not damaged.
+                    true => error,
+                    false => CliError {
+                        hint: aside(),
+                        ..error
+                    },
+                })
+        };
+        let stored = match self.is_taken(NODE_KEY)? {
+            true => read()?,
+            false => {
+                let seed: zeroize::Zeroizing<[u8; 32]> = zeroize::Zeroizing::new(rand::random());
+                let made = self.create(NODE_KEY, &SigningKey::from_seed(&seed), None);
+                match made {
+                    // Another command has just made it.
+                    Err(_) if self.is_taken(NODE_KEY)? => read()?,
+                    made => made?,
+                }
+            }
+        };
         let opened = stored.file.open(None).map_err(|e| {
             CliError::new(Exit::Failed, "could not open the node's key", aside()).because(&e)
         })?;
