@@ -2,9 +2,11 @@
 
 mod folder;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use skep_proto::control::{Release, Request, Response};
+use skep_proto::hash::Blake3;
 use skep_proto::package::dsse::{IN_TOTO, envelope};
 use skep_proto::package::manifest::{File, Manifest};
 use skep_proto::ticket::Ticket;
@@ -261,18 +263,14 @@ async fn is_spoiled(
     session: &Session<'_>,
     client: &mut Client,
 ) -> Result<bool> {
-    let mut files = found.files.clone();
     // One that lists the others is itself checked, and may be the spoiled one.
-    if let (Some(all), _) = contents::known_here(found, client)
-        .await
-        .unwrap_or_default()
-    {
-        files = all;
-        files.extend(found.files.iter().cloned());
-    }
+    let listed = contents::known_here(found, client).await;
+    let (listed, _) = listed.unwrap_or_default();
+    let all = found.files.iter().chain(listed.iter().flatten());
+    let hashes: BTreeSet<Blake3> = all.map(|file| file.blake3).collect();
     let mut spoiled = 0;
-    for file in &files {
-        let request = Request::RecheckBlob { hash: file.blake3 };
+    for hash in hashes {
+        let request = Request::RecheckBlob { hash };
         match client.ask(request).await {
             Ok(_) => {}
             Err(error) if error.exit == Exit::NotFound => spoiled += 1,

@@ -19,36 +19,26 @@ pub(crate) struct Steps {
     pub(super) after_naming: &'static str,
 }
 
+macro_rules! steps {
+    ($name:literal) => {
+        Steps {
+            before_fsync: concat!($name, ".before-fsync"),
+            before_naming: concat!($name, ".before-naming"),
+            after_naming: concat!($name, ".after-naming"),
+        }
+    };
+}
+
 /// A private key.
-pub(crate) const KEY: Steps = Steps {
-    before_fsync: "key.before-fsync",
-    before_naming: "key.before-naming",
-    after_naming: "key.after-naming",
-};
+pub(crate) const KEY: Steps = steps!("key");
 /// The public half beside it.
-pub(crate) const PUBLIC: Steps = Steps {
-    before_fsync: "public.before-fsync",
-    before_naming: "public.before-naming",
-    after_naming: "public.after-naming",
-};
+pub(crate) const PUBLIC: Steps = steps!("public");
 /// How far a key has signed.
-pub(crate) const TIP: Steps = Steps {
-    before_fsync: "tip.before-fsync",
-    before_naming: "tip.before-naming",
-    after_naming: "tip.after-naming",
-};
+pub(crate) const TIP: Steps = steps!("tip");
 /// The file of a repository.
-pub(crate) const REPO: Steps = Steps {
-    before_fsync: "repo.before-fsync",
-    before_naming: "repo.before-naming",
-    after_naming: "repo.after-naming",
-};
+pub(crate) const REPO: Steps = steps!("repo");
 /// `skep.toml`.
-pub(crate) const PACKAGE: Steps = Steps {
-    before_fsync: "package.before-fsync",
-    before_naming: "package.before-naming",
-    after_naming: "package.after-naming",
-};
+pub(crate) const PACKAGE: Steps = steps!("package");
 
 /// Arms the point that is named, if it is one of ours; whether it is.
 pub(crate) fn arm(text: &str) -> bool {

@@ -3,31 +3,30 @@
 //! A log has two places for entries files, for the branch that is held and for one that was set
 //! aside when a cut named another: which is which the state says, so they change places at once.
 
+mod state;
+
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use skep_proto::bytes::{self, Reader, Writer};
-use skep_proto::hash::Sha256;
 use skep_proto::id::RepoId;
 use skep_proto::key::Key;
-use skep_proto::limits::{CHECKPOINT_BYTES_MAX, COSIGNATURES_MAX, ENTRY_BYTES_MAX};
+use skep_proto::limits::ENTRY_BYTES_MAX;
 use skep_proto::log::checkpoint::Checkpoint;
-use skep_proto::log::tree::{self, Edge, SIZE_MAX};
+use skep_proto::log::tree::{self, Edge};
 
 use super::durable::{Durable, Sealed, Steps, read_broken, read_sealed, steps};
 use super::table::Table;
 use super::{Error, FRAME_BYTES_MAX};
+use state::State;
 
 /// The offset of every so many entries is remembered: a read passes over fewer than these, and a
 /// hundred thousand entries cost six kilobytes of memory.
 const MARK_EVERY: u64 = 128;
 /// Bytes of the length before an entry.
 const LEN_BYTES: u64 = 2;
-/// Longest state in bytes: two branches with two checkpoints each, and change.
-const STATE_BYTES_MAX: usize = 4 * (CHECKPOINT_BYTES_MAX + COSIGNATURES_MAX * 128) + 256;
 
 const STATE: Steps = Steps {
     before_fsync: "append.before-state-fsync",
@@ -558,132 +557,6 @@ impl Committed {
             self.bytes += LEN_BYTES + entry.len() as u64;
         }
         Ok(true)
-    }
-}
-
-/// `state` as it stands in its file.
-#[derive(Debug, Default)]
-struct State {
-    held: BranchState,
-    aside: Option<BranchState>,
-}
-
-#[derive(Debug)]
-struct BranchState {
-    place: Place,
-    size: u64,
-    bytes: u64,
-    root: Sha256,
-    whole: Option<Checkpoint>,
-    ahead: Option<Checkpoint>,
-}
-
-impl Default for BranchState {
-    fn default() -> Self {
-        Self::of(&Committed::default())
-    }
-}
-
-impl State {
-    fn of(branches: &Branches) -> Self {
-        Self {
-            held: BranchState::of(&branches.held),
-            aside: branches.aside.as_ref().map(BranchState::of),
-        }
-    }
-
-    fn to_bytes(&self) -> Vec<u8> {
-        let mut writer = Writer::new();
-        writer.array(2);
-        self.held.write(&mut writer);
-        writer.option(self.aside.as_ref(), |writer, aside| {
-            aside.write(writer);
-            writer
-        });
-        writer.finish()
-    }
-
-    fn from_bytes(input: &[u8]) -> Result<Self, bytes::Error> {
-        let mut reader = Reader::strict(input, STATE_BYTES_MAX)?;
-        reader.array(2)?;
-        let state = Self {
-            held: BranchState::read(&mut reader)?,
-            aside: reader.option(BranchState::read)?,
-        };
-        reader.end()?;
-        Ok(state)
-    }
-}
-
-impl BranchState {
-    fn of(committed: &Committed) -> Self {
-        let Table { edge, whole, ahead } = &committed.table;
-        Self {
-            place: committed.place,
-            size: edge.size(),
-            bytes: committed.bytes,
-            root: edge.root(),
-            whole: whole.clone(),
-            ahead: ahead.clone(),
-        }
-    }
-
-    /// Reads the entries; where they are and what the state says of them, if they are not what it
-    /// says.
-    fn scan(self, dir: &Path) -> Result<Result<Committed, (Place, Table)>, Error> {
-        let mut committed = Committed {
-            place: self.place,
-            ..Committed::default()
-        };
-        let scanned = match self.bytes {
-            0 => true,
-            _ => committed.scan(&self.place.path(dir), self.bytes, self.size)?,
-        };
-        committed.table.whole = self.whole;
-        committed.table.ahead = self.ahead;
-        let edge = &committed.table.edge;
-        let found = (edge.size(), committed.bytes, edge.root());
-        Ok(
-            match scanned && found == (self.size, self.bytes, self.root) {
-                true => Ok(committed),
-                false => Err((self.place, committed.table)),
-            },
-        )
-    }
-
-    fn write(&self, writer: &mut Writer) {
-        let place = match self.place {
-            Place::First => 0,
-            Place::Second => 1,
-        };
-        writer
-            .array(6)
-            .uint(place)
-            .uint(self.size)
-            .uint(self.bytes)
-            .bytes(self.root.as_bytes());
-        for checkpoint in [&self.whole, &self.ahead] {
-            writer.option(checkpoint.as_ref(), |writer, checkpoint| {
-                checkpoint.write(writer);
-                writer
-            });
-        }
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Result<Self, bytes::Error> {
-        reader.array(6)?;
-        let place = match reader.uint_to(1)? {
-            0 => Place::First,
-            _ => Place::Second,
-        };
-        Ok(Self {
-            place,
-            size: reader.uint_to(SIZE_MAX)?,
-            bytes: reader.uint()?,
-            root: Sha256::from_bytes(reader.bytes_of()?),
-            whole: reader.option(Checkpoint::read)?,
-            ahead: reader.option(Checkpoint::read)?,
-        })
     }
 }
 
