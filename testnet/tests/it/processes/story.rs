@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::home::{Home, author};
+use super::home::{Home, author, with_and_without_gossip};
 
 fn what_is_published_is_fetched(gossip: bool) {
     let author = author(gossip);
@@ -33,10 +33,12 @@ fn what_is_published_is_fetched_elsewhere_without_gossip() {
 
 #[test]
 fn a_ticket_is_all_that_a_friend_needs() {
-    let author = author(true);
-    let friend = Home::new(true);
-    friend.ok(&["get", &author.ticket()]);
-    friend.same_files("drop-0.1.0");
+    with_and_without_gossip(|gossip| {
+        let author = author(gossip);
+        let friend = Home::new(gossip);
+        friend.ok(&["get", &author.ticket()]);
+        friend.same_files("drop-0.1.0");
+    });
 }
 
 fn a_late_node_catches_up(gossip: bool) {
@@ -64,45 +66,49 @@ fn a_node_that_was_off_catches_up_without_gossip() {
 
 #[test]
 fn a_node_that_is_restarted_or_killed_keeps_everything() {
-    let mut author = author(true);
-    let mut friend = Home::new(true);
-    friend.ok(&["repo", "add", &author.ticket(), "--trust"]);
-    friend.start();
-    friend.ok(&["get", "ana/drop"]);
-    let view = |home: &Home| home.ok(&["repo", "show", "ana", "--json"]);
-    let before = view(&friend);
-    friend.stop();
-    friend.start();
-    assert_eq!(view(&friend), before);
-    author.kill();
-    friend.kill();
-    friend.start();
-    assert_eq!(view(&friend), before);
-    fs::remove_dir_all(friend.path().join("drop-0.1.0")).expect("removed");
-    friend.ok(&["get", "ana/drop"]);
-    friend.same_files("drop-0.1.0");
+    with_and_without_gossip(|gossip| {
+        let mut author = author(gossip);
+        let mut friend = Home::new(gossip);
+        friend.ok(&["repo", "add", &author.ticket(), "--trust"]);
+        friend.start();
+        friend.ok(&["get", "ana/drop"]);
+        let view = |home: &Home| home.ok(&["repo", "show", "ana", "--json"]);
+        let before = view(&friend);
+        friend.stop();
+        friend.start();
+        assert_eq!(view(&friend), before);
+        author.kill();
+        friend.kill();
+        friend.start();
+        assert_eq!(view(&friend), before);
+        fs::remove_dir_all(friend.path().join("drop-0.1.0")).expect("removed");
+        friend.ok(&["get", "ana/drop"]);
+        friend.same_files("drop-0.1.0");
+    });
 }
 
 #[test]
 fn a_yank_hides_and_its_undo_brings_back() {
-    let author = author(true);
-    author.publish("0.2.0");
-    let mut friend = Home::new(true);
-    friend.ok(&["repo", "add", &author.ticket(), "--trust"]);
-    friend.start();
-    friend.wait_for("0.2.0");
-    author.ok(&[
-        "publish",
-        "--yank",
-        "ana/drop@0.2.0",
-        "--because",
-        "crashes",
-    ]);
-    friend.wait_for("0.1.0");
-    friend.fails(3, &["get", "ana/drop@0.2.0"]);
-    friend.ok(&["get", "ana/drop@0.2.0", "--allow-yanked"]);
-    author.ok(&["publish", "--yank", "ana/drop@0.2.0", "--undo"]);
-    friend.wait_for("0.2.0");
+    with_and_without_gossip(|gossip| {
+        let author = author(gossip);
+        author.publish("0.2.0");
+        let mut friend = Home::new(gossip);
+        friend.ok(&["repo", "add", &author.ticket(), "--trust"]);
+        friend.start();
+        friend.wait_for("0.2.0");
+        author.ok(&[
+            "publish",
+            "--yank",
+            "ana/drop@0.2.0",
+            "--because",
+            "crashes",
+        ]);
+        friend.wait_for("0.1.0");
+        friend.fails(3, &["get", "ana/drop@0.2.0"]);
+        friend.ok(&["get", "ana/drop@0.2.0", "--allow-yanked"]);
+        author.ok(&["publish", "--yank", "ana/drop@0.2.0", "--undo"]);
+        friend.wait_for("0.2.0");
+    });
 }
 
 /// The address that is known leads nowhere: the one of a new ticket is dialed at once, not when the
