@@ -6,6 +6,7 @@
 
 mod index;
 mod rank;
+pub mod scan;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
