@@ -10,6 +10,7 @@ mod contents;
 mod document;
 mod logs;
 mod releases;
+mod report;
 mod stream;
 
 use crate::bytes;
@@ -21,7 +22,7 @@ use crate::render::tar::{self, BLOCK_BYTES};
 use crate::repo::chain;
 use crate::repo::root::SignedRoot;
 
-pub use check::{Carried, Check, Checked};
+pub use check::{Carried, Check, Checked, use_of};
 pub use contents::{
     CONTENTS_BYTES_MAX, ENTRIES_FILE_BYTES_MAX, FILES_MAX, Item, LogPart, Place, VERSION,
 };

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::blob::GroupList;
+use crate::claimed::Verified;
 use crate::hash::Sha256;
 use crate::id::RepoId;
 use crate::key::Key;
@@ -44,6 +46,8 @@ pub struct Carried {
     pub view: View,
     /// Whole in the file.
     pub releases: Vec<Release>,
+    /// The latest time at which an entry in the file says that it was written, in unix seconds.
+    pub claimed_at: u64,
 }
 
 /// A repository while its files come.
@@ -51,6 +55,7 @@ pub struct Carried {
 struct Begun {
     chain: Chain,
     logs: BTreeMap<Key, Log>,
+    claimed_at: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -147,10 +152,7 @@ impl Sink for Reading {
                 let log = self.log(item)?;
                 (log.offset, log.size_bytes) = (offset, item.size);
             }
-            Place::Blob(hash) => {
-                let size = item.size;
-                self.found.begin(Blob { hash, size, offset });
-            }
+            Place::Blob(hash) => self.found.begin(&hash, item.size, offset),
             Place::Document { .. } | Place::Log { .. } => {}
         }
         Ok(())
@@ -172,7 +174,7 @@ impl Sink for Reading {
         Ok(())
     }
 
-    fn end(&mut self, item: &Item) -> Result<(), Error> {
+    fn end(&mut self, item: &Item, list: Verified<GroupList>) -> Result<(), Error> {
         match item.place {
             Place::Document { repo, version } => self.document(&repo, version, item),
             Place::Log { repo, key, part } => match part {
@@ -182,7 +184,7 @@ impl Sink for Reading {
                 LogPart::Proof => self.proof(item),
             },
             Place::Blob(hash) => {
-                self.found.end(&hash);
+                self.found.end(&hash, list);
                 Ok(())
             }
         }
@@ -210,8 +212,12 @@ impl Reading {
         if link.signed != signed {
             return Err(Error::Signatures(path()));
         }
-        let logs = BTreeMap::new();
-        self.repos.insert(*repo, Begun { chain, logs });
+        let begun = Begun {
+            chain,
+            logs: BTreeMap::new(),
+            claimed_at: 0,
+        };
+        self.repos.insert(*repo, begun);
         Ok(())
     }
 
@@ -245,6 +251,7 @@ impl Reading {
         let begun = self.repos.get_mut(repo);
         let begun = begun.ok_or_else(|| Error::Apart(item.place.path()))?;
         let (entries_max, bytes_max) = limits(&begun.chain, key);
+        let latest = &mut begun.claimed_at;
         let log = begun.logs.get_mut(key);
         let log = log.ok_or_else(|| Error::Apart(item.place.path()))?;
         let (found, count) = (&mut self.found, &mut self.entries);
@@ -257,7 +264,7 @@ impl Reading {
             if log.facts.len() as u64 > entries_max || log.facts.bytes() > bytes_max {
                 return Err(Error::LogTooLong(item.place.path()));
             }
-            found.entry(repo, entry);
+            *latest = found.entry(repo, entry).max(*latest);
             Ok(())
         })
     }
@@ -280,7 +287,11 @@ impl Reading {
 impl Begun {
     /// What follows, once all logs are here.
     fn close(self, repo: &RepoId, found: &Found) -> Result<Carried, Error> {
-        let Self { chain, mut logs } = self;
+        let Self {
+            chain,
+            mut logs,
+            claimed_at,
+        } = self;
         for (key, log) in &mut logs {
             if !log.close() {
                 return Err(entries_error(repo, key));
@@ -313,12 +324,13 @@ impl Begun {
             chain,
             logs,
             view,
+            claimed_at,
         })
     }
 }
 
 /// How the log of a key is used: a registrar's as the sequence says.
-pub(super) fn use_of(view: &View, key: &Key) -> Option<LogUse> {
+pub fn use_of(view: &View, key: &Key) -> Option<LogUse> {
     let registrars = &view.authority.sequence.registrars;
     let of_registrar = registrars.iter().find(|(registrar, _)| registrar == key);
     let of_registrar = of_registrar.map(|(_, used)| *used);

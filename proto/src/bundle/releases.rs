@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::blob::GroupList;
+use crate::claimed::Verified;
 use crate::hash::{Blake3, Sha256};
 use crate::id::RepoId;
-use crate::log::entry::{Body, Parsed, parse};
+use crate::log::entry::{Body, Parsed, Publish, parse};
 use crate::name::{Name, Version};
 use crate::package::manifest::{File, FileKind, LIST_FILE_BYTES_MAX, Manifest, manifest_hash};
 use crate::repo::view::View;
@@ -22,11 +24,9 @@ pub struct Release {
 }
 
 /// A file of a release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blob {
-    pub hash: Blake3,
-    /// In bytes.
-    pub size: u64,
+    pub list: Verified<GroupList>,
     /// Where its bytes begin in the .skep file.
     pub offset: u64,
 }
@@ -43,19 +43,26 @@ pub(super) struct Found {
     waiting: BTreeMap<Blake3, Vec<(Published, Manifest)>>,
     /// Of the list that is being read.
     list: Option<Vec<u8>>,
+    /// Where the file begins that is being read.
+    offset: u64,
     pub(super) blobs: Vec<Blob>,
 }
 
 impl Found {
     /// An entry of a log: of those that publish, the manifest is read. One that cannot be used is
     /// its publisher's matter, and no release to be carried.
-    pub(super) fn entry(&mut self, repo: &RepoId, raw: &[u8]) {
+    /// Gives when it says that it was written.
+    pub(super) fn entry(&mut self, repo: &RepoId, raw: &[u8]) -> u64 {
         let Parsed::Entry(entry) = parse(raw) else {
-            return;
+            return 0;
         };
-        let Body::Publish(publish) = entry.body else {
-            return;
-        };
+        if let Body::Publish(publish) = entry.body {
+            self.publish(repo, publish);
+        }
+        entry.claimed_at
+    }
+
+    fn publish(&mut self, repo: &RepoId, publish: Publish) {
         let Ok(manifest) = Manifest::parse(&publish.payload) else {
             return;
         };
@@ -76,10 +83,10 @@ impl Found {
         }
     }
 
-    pub(super) fn begin(&mut self, blob: Blob) {
-        let is_list = self.waiting.contains_key(&blob.hash) && blob.size <= LIST_FILE_BYTES_MAX;
+    pub(super) fn begin(&mut self, hash: &Blake3, size: u64, offset: u64) {
+        let is_list = self.waiting.contains_key(hash) && size <= LIST_FILE_BYTES_MAX;
         self.list = is_list.then(Vec::new);
-        self.blobs.push(blob);
+        self.offset = offset;
     }
 
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
@@ -89,7 +96,9 @@ impl Found {
     }
 
     /// A list that cannot be read makes its releases no releases, as a manifest that cannot.
-    pub(super) fn end(&mut self, hash: &Blake3) {
+    pub(super) fn end(&mut self, hash: &Blake3, list: Verified<GroupList>) {
+        let offset = self.offset;
+        self.blobs.push(Blob { list, offset });
         let Some(list) = self.list.take() else {
             return;
         };
@@ -128,8 +137,10 @@ impl Found {
     }
 
     fn has(&self, (hash, size): &(Blake3, u64)) -> bool {
-        let at = self.blobs.binary_search_by_key(hash, |blob| blob.hash);
-        at.is_ok_and(|at| self.blobs[at].size == *size)
+        let at = self
+            .blobs
+            .binary_search_by_key(hash, |blob| *blob.list.hash());
+        at.is_ok_and(|at| self.blobs[at].list.size() == *size)
     }
 
     /// Refuses a file that no release has: who puts it in wants it stored for something else.
@@ -140,8 +151,9 @@ impl Found {
         let needed: BTreeSet<Blake3> = releases
             .flat_map(|release| release.blobs.iter().map(|(hash, _)| *hash))
             .collect();
-        let extra = self.blobs.iter().find(|blob| !needed.contains(&blob.hash));
-        extra.map_or(Ok(()), |blob| Err(Error::Extra(blob.hash)))
+        let mut hashes = self.blobs.iter().map(|blob| *blob.list.hash());
+        let extra = hashes.find(|hash| !needed.contains(hash));
+        extra.map_or(Ok(()), |hash| Err(Error::Extra(hash)))
     }
 }
 

@@ -2,7 +2,8 @@
 //! bytes and padding are compared with what the contents say. Nothing else is accepted, so what was
 //! read would be written again, byte by byte.
 
-use crate::hash::Blake3;
+use crate::blob::{GroupList, GroupLister};
+use crate::claimed::Verified;
 use crate::render::tar::{self, BLOCK_BYTES};
 
 use super::contents::{self, CONTENTS_BYTES_MAX, Item};
@@ -16,7 +17,7 @@ pub(super) trait Sink {
     fn begin(&mut self, item: &Item, offset: u64) -> Result<(), Error>;
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), Error>;
     /// They have ended, and have the hash that the contents say.
-    fn end(&mut self, item: &Item) -> Result<(), Error>;
+    fn end(&mut self, item: &Item, list: Verified<GroupList>) -> Result<(), Error>;
 }
 
 /// Reads a .skep file from its first byte on.
@@ -30,7 +31,7 @@ pub(super) struct Stream {
     at: u64,
     /// Of a header or of the contents, until it is whole.
     held: Vec<u8>,
-    hasher: blake3::Hasher,
+    lister: GroupLister,
     /// How long the contents are.
     contents_size: usize,
 }
@@ -53,7 +54,7 @@ impl Stream {
             step: Step::Header,
             at: 0,
             held: Vec::new(),
-            hasher: blake3::Hasher::new(),
+            lister: GroupLister::new(),
             contents_size: 0,
         }
     }
@@ -129,7 +130,7 @@ impl Stream {
                 item.size
             }
         };
-        self.hasher = blake3::Hasher::new();
+        self.lister = GroupLister::new();
         self.step = Step::Content(size);
         if size == 0 {
             self.ended(sink)?;
@@ -143,7 +144,8 @@ impl Stream {
         if self.next.is_none() {
             self.held.extend_from_slice(content);
         } else {
-            self.hasher.update(content);
+            // No longer than its place allows, which is below what a blob may have.
+            drop(self.lister.update(content));
             sink.bytes(content)?;
         }
         match left - taken as u64 {
@@ -164,10 +166,11 @@ impl Stream {
             }
             Some(next) => {
                 let item = self.items[next];
-                if Blake3::from_bytes(*self.hasher.finalize().as_bytes()) != item.blake3 {
+                let list = std::mem::take(&mut self.lister).finish();
+                if *list.hash() != item.blake3 {
                     return Err(Error::Hash(item.place.path()));
                 }
-                sink.end(&item)?;
+                sink.end(&item, list)?;
                 item.size
             }
         };
