@@ -3,11 +3,13 @@
 //! A command takes a [`Session`], talks through its [`Ui`], and returns what it found out; it prints
 //! nothing. `key.rs` is the one to imitate.
 
+mod archive;
 mod contents;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod get;
 pub(crate) mod help;
+mod host;
 pub(crate) mod info;
 pub(crate) mod key;
 mod lookalike;

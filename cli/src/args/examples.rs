@@ -52,6 +52,10 @@ pub(crate) const EXAMPLES: &[Examples] = &[
             ("skep get TICKET", "what a friend gave you"),
             ("skep get ana/drop@^2 -o /opt", "the newest 2.x"),
             ("skep get ana/drop --dsse", "only the signed manifest"),
+            (
+                "skep get ana/drop --snippet l3afd --iface eth0",
+                "the payload to post to l3afd",
+            ),
         ],
     ),
     (

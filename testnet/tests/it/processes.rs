@@ -14,5 +14,6 @@ mod l3afd;
 mod lan;
 mod nonsense;
 mod refused;
+mod snippet;
 mod story;
 mod together;
