@@ -19,6 +19,7 @@ mod parse;
 pub(crate) mod publish;
 mod release;
 pub(crate) mod repo;
+pub(crate) mod tree;
 pub(crate) mod trust;
 pub(crate) mod verify;
 
@@ -94,6 +95,7 @@ pub(crate) async fn run(cli: &Cli, matches: &ArgMatches, env: &Environment, ui: 
         Verb::Trust(args) => ui.print(&trust::run(args, &session).await?),
         Verb::Node(args) => ui.print(&node::run(args, &session).await?),
         Verb::Repo(args) => ui.print(&repo::run(args, &session).await?),
+        Verb::Mirror(args) => ui.print(&tree::write(&args.tree, &args.platform, &session).await?),
         Verb::Doctor(args) => doctor::run(args, &session).await,
         Verb::Demo(args) => ui.print(&demo::run(args, &session).await?),
         Verb::Help(_) => Ok(()),

@@ -164,6 +164,19 @@ pub(crate) const EXAMPLES: &[Examples] = &[
         ],
     ),
     (
+        "mirror",
+        &[
+            (
+                "skep mirror --tree /srv/l3afd",
+                "for file:///srv/l3afd/REPO",
+            ),
+            (
+                "skep mirror --tree /media/stick --platform noble",
+                "for one distribution",
+            ),
+        ],
+    ),
+    (
         "doctor",
         &[
             ("skep doctor", "exit 6 if something is wrong"),

@@ -17,3 +17,4 @@ mod refused;
 mod snippet;
 mod story;
 mod together;
+mod tree;
