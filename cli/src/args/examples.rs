@@ -181,6 +181,10 @@ pub(crate) const EXAMPLES: &[Examples] = &[
         &[
             ("skep doctor", "exit 6 if something is wrong"),
             ("skep doctor --config", "each setting, and where it is from"),
+            (
+                "skep doctor --l3afd l3afd.cfg payload.json",
+                "what l3afd would get, and what it does",
+            ),
         ],
     ),
     (

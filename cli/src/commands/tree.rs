@@ -10,12 +10,12 @@ mod folder;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use skep_proto::control::{FactOutcome, Package, Release, Request, Response, Status};
+use skep_proto::control::{Package, Release, Request, Response, Status};
 use skep_proto::l3afd::{artifact_of, is_plain};
 use skep_proto::render::l3afd::{PLATFORM_LEN_MAX, Platform};
 
 use super::archive::Archive;
-use super::release::{called, checked_manifest, release};
+use super::release::{called, checked_manifest, reasons, release};
 use super::{Session, contents};
 use crate::client::{Client, unexpected};
 use crate::error::{CliError, Exit, Hint, Result};
@@ -222,7 +222,7 @@ impl Wanted<'_> {
         let (manifest, _) = checked_manifest(release).map_err(of_release)?;
         if !release.admitted {
             return Err(left_out(
-                refusal(release),
+                format!("not admitted: {}", reasons(release)),
                 format!("skep verify --explain {what}"),
             ));
         }
@@ -260,14 +260,4 @@ impl Wanted<'_> {
         }
         Ok(())
     }
-}
-
-/// What keeps a release from being admitted, in a line.
-fn refusal(release: &Release) -> String {
-    let failed = release.facts.iter();
-    let failed = failed.filter(|fact| fact.outcome == FactOutcome::Fail);
-    let reasons: Vec<String> = failed
-        .map(|fact| format!("{}: {}", fact.check, fact.text))
-        .collect();
-    format!("not admitted: {}", reasons.join("; "))
 }

@@ -239,7 +239,8 @@ fn entries<'a>(
         };
         // All probes of one object are attached by one entry.
         let one_object = || rest.iter().all(|it| it.object == first.object);
-        if !rest.is_empty() && !(list == List::Probes && one_object()) {
+        let is_one = rest.is_empty() || list == List::Probes && one_object();
+        if !is_one {
             return Err(Unfit::Several {
                 there: names(&programs),
             });

@@ -179,3 +179,221 @@ fn what_l3afd_could_not_use_is_said_before_anything_is_printed() {
         assert!(!said.is_empty());
     }
 }
+
+/// A configuration of l3afd that starts, and asks this gateway.
+fn configuration(gateway: &str) -> String {
+    format!(
+        "[l3afd]\npid-file: /run/l3afd.pid\ndatacenter: here\nbpf-dir: /var/lib/l3afd\n\
+         bpf-chaining-enabled: false\nBpfMapDefaultPath: /sys/fs/bpf\nhttp-client-timeout: 10ns\n\
+         [ebpf-repo]\nurl: http://{gateway}/l3afd/ana\n\
+         [l3af-config-store]\nfilename: /var/lib/l3afd/store.json\n\
+         [mtls]\nenabled: false\n"
+    )
+}
+
+/// What `doctor --l3afd` says, and its exit code.
+fn doctor(home: &Home, config: &str, payload: &str) -> (Option<i32>, String) {
+    fs::write(home.path().join("l3afd.cfg"), config).expect("written");
+    fs::write(home.path().join("payload.json"), payload).expect("written");
+    let out = home.run(&["doctor", "--l3afd", "l3afd.cfg", "payload.json"]);
+    let said = [out.stdout, out.stderr].concat();
+    (
+        out.status.code(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+#[test]
+fn doctor_finds_nothing_wrong_with_what_was_printed_and_everything_with_what_was_typed() {
+    let mut home = Home::new(true);
+    home.publish("0.1.0");
+    let [trusted, normal] = with_gateways(&mut home);
+    let config = configuration(&trusted);
+    // By the word of this machine, as l3afd asks.
+    let payload = home.ok(&SNIPPET[..6]);
+    let (code, said) = doctor(&home, &config, &payload);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("here, trusted; for linux/"), "{said}");
+    assert!(said.contains("drop.bpf.o"), "{said}");
+
+    let in_config: [(&str, &str, &str, &str); 11] = [
+        (
+            "bpf-dir: /var/lib/l3afd",
+            "bpf-dir: /dev/shm",
+            "empty after a boot",
+            "bpf-dir: /var/lib/l3afd",
+        ),
+        ("10ns", "10s", "it overflows", "http-client-timeout: 10ns"),
+        (
+            "http-client-timeout: 10ns\n",
+            "",
+            "`30s` is none",
+            "http-client-timeout: 10ns",
+        ),
+        (
+            "pid-file: /run/l3afd.pid\n",
+            "",
+            "without `pid-file`",
+            "pid-file: ",
+        ),
+        (
+            "[mtls]\nenabled: false",
+            "[mtls]",
+            "no certificates are named",
+            "enabled: false",
+        ),
+        (
+            "/l3afd/ana",
+            "/l3afd/bob",
+            "does not follow a repository `bob`",
+            "skep repo add",
+        ),
+        ("/l3afd/ana", "/other", "to no repository", "/l3afd/ana"),
+        (
+            "url: http://",
+            "url: https://",
+            "does not speak TLS",
+            "url: http://",
+        ),
+        (
+            "url: http://",
+            "url: ftp://",
+            "http, https and file only",
+            "url: http://",
+        ),
+        (
+            "url: http://",
+            "url: http://me:secret@",
+            "writes the password",
+            "",
+        ),
+        (
+            "chaining-enabled: false",
+            "chaining-enabled: true",
+            "root program xdp-root@latest",
+            "",
+        ),
+    ];
+    for (from, to, found, hint) in in_config {
+        let edited = config.replacen(from, to, 1);
+        let (_, said) = doctor(&home, &edited, &payload);
+        assert!(said.contains(found) && said.contains(hint), "{to}: {said}");
+        assert!(edited != config, "{from} is not there");
+    }
+    let by_normal = config.replace(&trusted, &normal);
+    let by_normal_payload = payload.replace(&trusted, &normal);
+    let (_, said) = doctor(&home, &by_normal, &by_normal_payload);
+    assert!(said.contains("a gateway in normal mode"), "{said}");
+    assert!(
+        said.contains(&format!("url: http://{trusted}/l3afd/ana")),
+        "{said}"
+    );
+
+    let here = fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
+    let host = format!("\"host_name\": \"{}\"", here.trim());
+    let in_payload: [(&str, &str, &str); 12] = [
+        (&host, "\"host_name\": \"elsewhere\"", "for another host"),
+        (
+            "\"iface\": \"lo\"",
+            "\"iface\": \"no-such0\"",
+            "there is no interface `no-such0`",
+        ),
+        (
+            "\"version\": \"0.1.0\"",
+            "\"version\": \"latest\"",
+            "is used for ever",
+        ),
+        (
+            "\"version\": \"0.1.0\"",
+            "\"version\": \"../../up\"",
+            "unpacks in another folder",
+        ),
+        (
+            "\"version\": \"0.1.0\"",
+            "\"version\": \"9.9.9\"",
+            "there are 0.1.0",
+        ),
+        (
+            "\"name\": \"drop\"",
+            "\"name\": \"a/b\"",
+            "unpacks in another folder",
+        ),
+        (
+            "\"drop.tar.gz\"",
+            "\"a.b.tar.gz\"",
+            "no artifact that l3afd can unpack",
+        ),
+        (
+            "\"entry_function_name\"",
+            "\"entry_function\"",
+            "ends with a panic",
+        ),
+        (
+            "\"object_file\": \"drop.bpf.o\"",
+            "\"object_file\": \"x.o\"",
+            "no object `x.o`",
+        ),
+        (
+            "\"prog_type\": \"xdp\"",
+            "\"prog_type\": \"tc\"",
+            "`prog_type` is `tc`",
+        ),
+        ("\"enabled\"", "\"on\"", "`admin_status` is `on`"),
+        (
+            "\"artifact\"",
+            "\"cmd_start\": \"sh\", \"artifact\"",
+            "`cmd_start` is `sh`",
+        ),
+    ];
+    for (from, to, found) in in_payload {
+        let edited = payload.replacen(from, to, 1);
+        assert!(edited != payload, "{from} is not there: {payload}");
+        let (code, said) = doctor(&home, &config, &edited);
+        assert!(said.contains(found), "{to}: {said}");
+        let warned = to.contains("latest");
+        assert_eq!(code, Some(if warned { 0 } else { 6 }), "{to}: {said}");
+    }
+    for (config, payload) in [
+        ("no option", "[]"),
+        (config.as_str(), "{}"),
+        (&config, "[["),
+    ] {
+        let (code, said) = doctor(&home, config, payload);
+        assert_eq!(code, Some(2), "{said}");
+    }
+    home.fails(4, &["doctor", "--l3afd", "absent.cfg"]);
+
+    home.ok(&["trust", "remove", "ana/ana"]);
+    let (code, said) = doctor(&home, &config, &payload);
+    assert_eq!(code, Some(6), "{said}");
+    assert!(said.contains("answers 403: publisher"), "{said}");
+    home.stop();
+    let (code, said) = doctor(&home, &config, &payload);
+    assert_eq!(code, Some(6), "{said}");
+    assert!(said.contains("skep node run"), "{said}");
+}
+
+#[test]
+fn doctor_says_what_is_not_here_yet() {
+    let author = author(true);
+    let mut site = Home::new(true);
+    site.ok(&["repo", "add", &author.ticket()]);
+    site.ok(&["trust", "add", "ana/drop"]);
+    let [trusted, _] = with_gateways(&mut site);
+    site.wait_for("0.1.0");
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
+    let payload = format!(
+        "[{{\"host_name\":\"{}\",\"iface\":\"lo\",\"bpf_programs\":{{\"xdp_ingress\":[{{\
+         \"name\":\"drop\",\"version\":\"0.1.0\",\"artifact\":\"drop.tar.gz\",\
+         \"admin_status\":\"enabled\",\"prog_type\":\"xdp\",\"object_file\":\"drop.bpf.o\",\
+         \"entry_function_name\":\"drop\"}}]}}}}]",
+        host.trim()
+    );
+    let (code, said) = doctor(&site, &configuration(&trusted), &payload);
+    assert_eq!(code, Some(6), "{said}");
+    assert!(said.contains("the gateway answers 503"), "{said}");
+    assert!(
+        said.contains("skep get ana/drop@0.1.0 --snippet l3afd"),
+        "{said}"
+    );
+}
