@@ -15,6 +15,7 @@ pub(crate) mod groups;
 pub(crate) mod help;
 pub(crate) mod info;
 pub(crate) mod key;
+pub(crate) mod mirror;
 pub(crate) mod new;
 pub(crate) mod node;
 pub(crate) mod publish;
@@ -57,6 +58,7 @@ pub(crate) enum Verb {
     Node(node::Node),
     Repo(repo::Repo),
     Bundle(bundle::Bundle),
+    Mirror(mirror::Mirror),
     Doctor(doctor::Doctor),
     Demo(demo::Demo),
     Help(help::Help),

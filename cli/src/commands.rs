@@ -3,12 +3,14 @@
 //! A command takes a [`Session`], talks through its [`Ui`], and returns what it found out; it prints
 //! nothing. `key.rs` is the one to imitate.
 
+mod archive;
 pub(crate) mod bundle;
 mod contents;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod get;
 pub(crate) mod help;
+mod host;
 pub(crate) mod info;
 pub(crate) mod key;
 mod lookalike;
@@ -19,6 +21,7 @@ pub(crate) mod publish;
 mod release;
 pub(crate) mod repo;
 pub(crate) mod search;
+pub(crate) mod tree;
 pub(crate) mod trust;
 pub(crate) mod verify;
 
@@ -96,6 +99,7 @@ pub(crate) async fn run(cli: &Cli, matches: &ArgMatches, env: &Environment, ui: 
         Verb::Node(args) => ui.print(&node::run(args, &session).await?),
         Verb::Repo(args) => ui.print(&repo::run(args, &session).await?),
         Verb::Bundle(args) => ui.print(&bundle::run(args, &session).await?),
+        Verb::Mirror(args) => ui.print(&tree::write(&args.tree, &args.platform, &session).await?),
         Verb::Doctor(args) => doctor::run(args, &session).await,
         Verb::Demo(args) => ui.print(&demo::run(args, &session).await?),
         Verb::Help(_) => Ok(()),

@@ -14,5 +14,7 @@ mod l3afd;
 mod lan;
 mod nonsense;
 mod refused;
+mod snippet;
 mod story;
 mod together;
+mod tree;

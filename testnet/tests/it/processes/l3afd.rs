@@ -14,10 +14,10 @@ use super::home::{Home, author, wait_until};
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// What a server answered.
-struct Answer {
-    status: u16,
+pub(super) struct Answer {
+    pub(super) status: u16,
     head: String,
-    body: Vec<u8>,
+    pub(super) body: Vec<u8>,
 }
 
 impl Answer {
@@ -29,7 +29,7 @@ impl Answer {
         })
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
@@ -55,13 +55,13 @@ fn ask(address: &str, method: &str, path: &str, more: &str) -> Answer {
     }
 }
 
-fn get(address: &str, path: &str) -> Answer {
+pub(super) fn get(address: &str, path: &str) -> Answer {
     ask(address, "GET", path, "")
 }
 
 /// l3afd's extractor of `.tar.gz`: the bytes of a body, the folder of a version, the artifact's name.
 /// Gives the folder where it would look for the program.
-fn unpack(body: &[u8], into: &Path, artifact: &str) -> Result<PathBuf, String> {
+pub(super) fn unpack(body: &[u8], into: &Path, artifact: &str) -> Result<PathBuf, String> {
     let mut plain = Vec::new();
     let mut gzip = flate2::read::GzDecoder::new(body);
     gzip.read_to_end(&mut plain)
@@ -162,7 +162,7 @@ fn the_client_fails_where_l3afd_does() {
 }
 
 /// The author's home, with a gateway in trusted mode and one in normal mode; their addresses.
-fn with_gateways(home: &mut Home) -> [String; 2] {
+pub(super) fn with_gateways(home: &mut Home) -> [String; 2] {
     home.configure(
         "listen = [\"127.0.0.1:0\"]\nmdns = false\n\
          [[gateway]]\nlisten = \"127.0.0.1:0\"\n\
