@@ -6,6 +6,7 @@
 //! (`tests/schemas/`) and an error case.
 //! A verb is absent until it works.
 
+pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod examples;
@@ -14,6 +15,7 @@ pub(crate) mod groups;
 pub(crate) mod help;
 pub(crate) mod info;
 pub(crate) mod key;
+pub(crate) mod man;
 pub(crate) mod new;
 pub(crate) mod node;
 pub(crate) mod publish;
@@ -54,12 +56,17 @@ pub(crate) enum Verb {
     Repo(repo::Repo),
     Doctor(doctor::Doctor),
     Demo(demo::Demo),
+    Completions(completions::Completions),
+    Man(man::Man),
     Help(help::Help),
 }
 
+/// What pages of help call the flags that every verb takes.
+pub(crate) const EVERYWHERE: &str = "Everywhere";
+
 /// Flags that every verb takes, before or behind it.
 #[derive(clap::Args)]
-#[command(next_help_heading = "Everywhere")]
+#[command(next_help_heading = EVERYWHERE)]
 pub(crate) struct Global {
     /// Print JSON: one document for an answer, one object per line for a list
     #[arg(long, global = true, env = "SKEP_JSON", value_parser = FalseyValueParser::new(), hide_env_values = true)]

@@ -165,7 +165,22 @@ fn topics_are_listed_where_help_is_explained() {
     let mut command = command();
     let help = command.find_subcommand_mut("help").expect("a verb");
     let page = help.render_long_help().to_string();
-    for topic in TOPICS {
+    for (topic, _) in TOPICS {
         assert!(page.contains(topic), "{topic} is missing in {page}");
+        assert!(crate::commands::help::topic(topic).is_some(), "{topic}");
+    }
+}
+
+#[test]
+fn every_verb_and_topic_has_a_page_of_man() {
+    let pages = crate::commands::man::pages().expect("made");
+    let pages: BTreeSet<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();
+    for verb in verbs() {
+        let page = format!("man1/skep-{}.1", verb.join("-"));
+        assert!(pages.contains(page.as_str()), "{page} is missing");
+    }
+    for (topic, _) in TOPICS {
+        let page = format!("man7/skep-{topic}.7");
+        assert!(pages.contains(page.as_str()), "{page} is missing");
     }
 }
