@@ -59,7 +59,7 @@ pub(crate) fn stops_by_itself(cli: &Cli) -> bool {
         Some(
             Verb::Demo(_)
                 | Verb::Node(Node {
-                    action: Action::Run
+                    action: Action::Run { .. }
                 })
         )
     )

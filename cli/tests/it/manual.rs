@@ -11,10 +11,14 @@ fn have(tool: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).any(|dir| dir.join(tool).is_file());
     if !found {
-        #[expect(clippy::print_stderr, reason = "whoever runs the tests is told")]
-        eprintln!("skipped: what {tool} says, because it is not installed");
+        skipped(&format!("what {tool} says, because it is not installed"));
     }
     found
+}
+
+#[expect(clippy::print_stderr, reason = "a test that was skipped says so")]
+fn skipped(why: &str) {
+    eprintln!("skipped: {why}");
 }
 
 /// What a shell prints for a script of ours, with the completions in the file `skep`.

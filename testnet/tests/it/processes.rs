@@ -14,5 +14,6 @@ mod l3afd;
 mod lan;
 mod nonsense;
 mod refused;
+mod service;
 mod story;
 mod together;
