@@ -1,6 +1,9 @@
 //! `skep demo`: three nodes on loopback, in temporary homes, run by the verbs that people type.
 //!
-//! Nothing here knows the inside of a node: each step is this program, started again.
+//! Nothing here knows the inside of a node: each step is this program, started again, or what
+//! another program does with the gateway ([`l3afd`]).
+
+mod l3afd;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use skep_proto::hash::Blake3;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Session;
@@ -25,8 +29,14 @@ const PACKAGE: [(&str, &[u8]); 5] = [
     ("LICENSE", include_bytes!("../../demo/LICENSE")),
     ("skep.toml", include_bytes!("../../demo/skep.toml")),
 ];
-/// Settings of a node of the demo: loopback only, any free port, no HTTP side.
-const CONFIG: &str = "listen = [\"127.0.0.1:0\"]\nmdns = false\ngateway = []\n";
+/// Settings of a node of the demo: loopback only, any free port.
+const CONFIG: &str = "listen = [\"127.0.0.1:0\"]\nmdns = false\n";
+/// The HTTP side of those whom l3afd does not ask, and of the one whom it does.
+const NO_GATEWAY: &str = "gateway = []\n";
+const GATEWAY: &str = "gateway = [{ listen = \"127.0.0.1:0\" }]\n";
+/// What l3afd calls the archive, and the release of its system, which is part of what it asks for.
+const ARTIFACT: &str = "drop.tar.gz";
+const CODENAME: &str = "bookworm";
 /// How long anything may take before the demo counts as failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
@@ -111,10 +121,15 @@ impl Drop for Stage<'_> {
 
 impl Stage<'_> {
     fn play(&mut self) -> Result<()> {
-        for home in ["author", "mirror", "friend"] {
+        for (home, gateway) in [
+            ("author", NO_GATEWAY),
+            ("mirror", NO_GATEWAY),
+            ("friend", GATEWAY),
+        ] {
             let home = self.home(home);
             fs::create_dir(&home).map_err(|e| CliError::io("make the folder", &home, &e))?;
-            write(&home.join("config.toml"), CONFIG.as_bytes())?;
+            let config = format!("{CONFIG}{gateway}");
+            write(&home.join("config.toml"), config.as_bytes())?;
         }
         let package = self.dir.join("drop");
         fs::create_dir(&package).map_err(|e| CliError::io("make the folder", &package, &e))?;
@@ -188,7 +203,8 @@ impl Stage<'_> {
             "friend",
             &["get", "ana/drop", "-o", &folder],
         )?;
-        self.compare(&package)
+        self.compare(&package)?;
+        self.l3afd()
     }
 
     /// Publishes another version, and sees it arrive on a node that the author does not know.
@@ -229,6 +245,37 @@ impl Stage<'_> {
             begun,
             "bytes",
         );
+        Ok(())
+    }
+
+    /// What l3afd does on the friend's machine: it asks the gateway, unpacks what comes without a
+    /// check of its own, and must have what the author signed.
+    fn l3afd(&mut self) -> Result<()> {
+        let step = "l3afd: download drop 0.2.0 from the friend's gateway";
+        let begun = Instant::now();
+        let status = self.skep("friend", &["node", "status", "--json"])?;
+        let gateway = gateway(&status.stdout).ok_or_else(|| self.failed(step, &status))?;
+        let path = format!("/l3afd/ana/drop/0.2.0/{CODENAME}/{ARTIFACT}");
+        let archive = l3afd::download(&gateway, &path).map_err(|e| could_not(step, &e))?;
+        self.step(step, begun, "policy and every file, before a byte leaves");
+        let step = "l3afd: unpack it as l3afd does; its files are those that were signed";
+        let begun = Instant::now();
+        let into = self.dir.join("l3afd/drop/0.2.0");
+        let program = l3afd::unpack(&archive, &into, ARTIFACT).map_err(|e| could_not(step, &e))?;
+        let signed = self.skep("friend", &["info", "ana/drop@0.2.0", "--json"])?;
+        let files = signed_files(&signed.stdout);
+        if files.is_empty() {
+            return Err(self.failed(step, &signed));
+        }
+        for (name, hash) in files {
+            let path = program.join(&name);
+            let bytes = fs::read(&path).map_err(|e| CliError::io("read", &path, &e))?;
+            if format!("b3:{}", Blake3::of(&[&bytes])) != hash {
+                let message = format!("l3afd's `{name}` is not what the author signed");
+                return Err(CliError::new(Exit::Untrusted, message, bug()));
+            }
+        }
+        self.step(step, begun, "b3 of every file, as the manifest has it");
         Ok(())
     }
 
@@ -296,6 +343,10 @@ impl Stage<'_> {
             .args(["node", "run", "-v"])
             .stdout(Stdio::null())
             .stderr(file);
+        if !self.keep {
+            // However this process ends, the pipe ends with it, and the node with the pipe.
+            command.arg("--with-stdin").stdin(Stdio::piped());
+        }
         let child = command.spawn().map_err(|e| could_not("start a node", &e))?;
         self.nodes.push(child);
         let out = self.skep(who, &["node", "status", "--wait", "20"])?;
@@ -363,6 +414,24 @@ impl Stage<'_> {
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).map_err(|e| CliError::io("write", path, &e))
+}
+
+/// Where the gateway of a node listens, by its `node status --json`.
+fn gateway(json: &[u8]) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_slice(json).ok()?;
+    let address = value.get("gateways")?.get(0)?.get("gateway")?.as_str()?;
+    address.strip_prefix("http://").map(str::to_owned)
+}
+
+/// Name and hash of every file of a release, by its `info --json`.
+fn signed_files(json: &[u8]) -> Vec<(String, String)> {
+    let value: serde_json::Value = serde_json::from_slice(json).unwrap_or_default();
+    let files = value.get("files").and_then(|files| files.as_array());
+    let text = |file: &serde_json::Value, field: &str| Some(file.get(field)?.as_str()?.to_owned());
+    let files = files.into_iter().flatten();
+    files
+        .filter_map(|file| Some((text(file, "file")?, text(file, "blake3")?)))
+        .collect()
 }
 
 /// A field of a JSON document, as text.
