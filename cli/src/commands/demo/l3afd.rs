@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::PATIENCE;
+use super::stage::PATIENCE;
 
 /// Longest answer that is read, in bytes: the package of the demo has some thousand.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
