@@ -184,3 +184,31 @@ fn every_verb_and_topic_has_a_page_of_man() {
         assert!(pages.contains(page.as_str()), "{page} is missing");
     }
 }
+
+#[test]
+fn the_lines_of_the_readme_can_be_typed() {
+    let readme = crate_file("../README.md");
+    let mut verbs = BTreeSet::new();
+    // `ana$  cd drop && skep publish     # why`, or the same by somebody else's hand.
+    for line in readme.lines() {
+        let Some((_, typed)) = line.split_once("$  ").or(line.split_once("#  ")) else {
+            continue;
+        };
+        let typed = typed.split("  #").next().unwrap_or_default();
+        for command in typed.split(" && ") {
+            let command = command.trim().trim_start_matches("sudo -u skep ");
+            let command = command.split(" > ").next().unwrap_or_default();
+            if !command.starts_with("skep ") {
+                continue;
+            }
+            let words = command
+                .split_whitespace()
+                .map(|word| word.trim_matches('\''));
+            let parsed = parse(words);
+            assert!(parsed.is_ok(), "{line}");
+            let (_, matches) = parsed.expect("looked at");
+            verbs.insert(matches.subcommand_name().map(str::to_owned));
+        }
+    }
+    assert!(verbs.len() >= 6, "{verbs:?}");
+}
