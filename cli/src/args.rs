@@ -166,6 +166,23 @@ pub(crate) fn command() -> clap::Command {
         .subcommand_required(false)
 }
 
+/// Every verb that does something, as its words: those below `skep`, and those of them that run by
+/// themselves although they have others below.
+pub(crate) fn verbs() -> Vec<Vec<String>> {
+    fn walk(command: &clap::Command, path: &[String], out: &mut Vec<Vec<String>>) {
+        for below in command.get_subcommands() {
+            let path = [path, &[below.get_name().to_owned()]].concat();
+            if !below.is_subcommand_required_set() {
+                out.push(path.clone());
+            }
+            walk(below, &path, out);
+        }
+    }
+    let mut out = Vec::new();
+    walk(&command(), &[], &mut out);
+    out
+}
+
 /// Reads a command line, with the name of the program first.
 ///
 /// # Errors

@@ -12,6 +12,9 @@ const JSON: &str = include_str!("../../topics/json.txt");
 const TRUST: &str = include_str!("../../topics/trust.txt");
 const NAMES: &str = include_str!("../../topics/names.txt");
 
+/// How wide the topics are written, in columns.
+const PAGE_WIDTH: usize = 100;
+
 /// What `skep help TOPIC` knows besides the verbs, and what it is about.
 pub(crate) const TOPICS: [(&str, &str); 5] = [
     ("environment", "the variables that skep reads"),
@@ -51,7 +54,7 @@ pub(crate) fn topic(name: &str) -> Option<String> {
     match name {
         "environment" => Some(environment_page()),
         "exit-codes" => Some(exit_codes()),
-        "json" => Some(JSON.to_owned()),
+        "json" => Some(json_page()),
         "trust" => Some(TRUST.to_owned()),
         "names" => Some(NAMES.to_owned()),
         _ => None,
@@ -67,6 +70,30 @@ fn exit_codes() -> String {
     out.push_str(
         "\nWith --json the last line on stderr is an object with `exit`, `message`, `details`,\n\
          `causes` and `hint`. A reader that closes our stdout (| head) is no error.\n",
+    );
+    out
+}
+
+/// How data is printed, and the name of every schema.
+fn json_page() -> String {
+    let mut out = String::from(JSON);
+    out.push_str("\nThe schemas, each skep.NAME/1 and named after its verb:\n\n ");
+    let mut width = 1;
+    for verb in args::verbs() {
+        let name = verb.join(".");
+        // Pages for people: there is no data in them.
+        if name == "help" {
+            continue;
+        }
+        if width + 1 + name.len() > PAGE_WIDTH {
+            out.push_str("\n ");
+            width = 1;
+        }
+        width += 1 + name.len();
+        write!(out, " {name}").expect("a string takes everything");
+    }
+    out.push_str(
+        "\n\nA flag that asks for something else adds its word: skep.get.dsse/1 of get --dsse.\n",
     );
     out
 }
