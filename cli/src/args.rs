@@ -6,6 +6,7 @@
 //! (`tests/schemas/`) and an error case.
 //! A verb is absent until it works.
 
+pub(crate) mod bundle;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod doctor;
@@ -46,6 +47,7 @@ pub(crate) struct Cli {
 #[derive(clap::Subcommand)]
 pub(crate) enum Verb {
     New(new::New),
+    #[command(visible_alias = "pack")]
     Publish(publish::Publish),
     Info(info::Info),
     Get(get::Get),
@@ -54,6 +56,7 @@ pub(crate) enum Verb {
     Trust(trust::Trust),
     Node(node::Node),
     Repo(repo::Repo),
+    Bundle(bundle::Bundle),
     Doctor(doctor::Doctor),
     Demo(demo::Demo),
     Completions(completions::Completions),

@@ -1,6 +1,7 @@
 //! Following a repository that a ticket leads to.
 
 use skep_proto::control::{Handle, Request, Response};
+use skep_proto::id::RepoId;
 use skep_proto::name::{Name, RepoRef};
 use skep_proto::ticket::Ticket;
 use skep_proto::trust::file::{Glob, Keep, Pin, RepoFile, append_rule, with_keep, with_peers};
@@ -253,12 +254,22 @@ fn peers_of(ticket: &Ticket) -> Vec<String> {
 }
 
 fn provisional(ticket: &Ticket) -> Result<Name> {
-    let id = ticket.repo.to_string();
+    short_of(&ticket.repo)
+}
+
+/// An alias that says only which repository it is.
+fn short_of(repo: &RepoId) -> Result<Name> {
+    let id = repo.to_string();
     let short = id
         .get("skep1".len()..)
         .and_then(|rest| rest.get(..8))
         .unwrap_or_default();
     parse_name(&format!("r-{short}"))
+}
+
+/// What a repository that calls itself `name` is called where `taken` are taken.
+pub(crate) fn alias_of(name: &str, repo: &RepoId, taken: &[Name]) -> Result<Name> {
+    free_alias(name, taken).map_or_else(|| short_of(repo), Ok)
 }
 
 /// What a repository calls itself, as an alias that is free.
