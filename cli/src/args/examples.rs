@@ -254,6 +254,27 @@ pub(crate) const EXAMPLES: &[Examples] = &[
         ],
     ),
     (
+        "completions",
+        &[
+            (
+                "skep completions bash",
+                "to /usr/share/bash-completion/completions/skep",
+            ),
+            (
+                "skep completions zsh",
+                "to /usr/share/zsh/vendor-completions/_skep",
+            ),
+            (
+                "skep completions fish",
+                "to /usr/share/fish/vendor_completions.d/skep.fish",
+            ),
+        ],
+    ),
+    (
+        "man",
+        &[("skep man /usr/local/share/man", "as root: man skep")],
+    ),
+    (
         "help",
         &[
             ("skep help key new", "a verb"),
@@ -261,6 +282,12 @@ pub(crate) const EXAMPLES: &[Examples] = &[
         ],
     ),
 ];
+
+/// The lines of a verb.
+pub(crate) fn of(verb: &str) -> &'static [(&'static str, &'static str)] {
+    let found = EXAMPLES.iter().find(|(of, _)| *of == verb);
+    found.map_or(&[], |(_, lines)| lines)
+}
 
 /// The same command with examples at the end of every page.
 pub(super) fn on_every_page(mut command: Command) -> Command {

@@ -15,7 +15,7 @@ pub(crate) const GROUPS: [(&str, &[&str]); 4] = [
 
 /// Verbs that need no group.
 #[cfg(test)]
-pub(crate) const OUTSIDE: &[&str] = &["demo", "help"];
+pub(crate) const OUTSIDE: &[&str] = &["demo", "completions", "man", "help"];
 
 /// Three lines to begin with, and what they do.
 pub(crate) const EXAMPLES: [(&str, &str); 3] = [

@@ -105,6 +105,13 @@ fn keys() {
 }
 
 #[test]
+fn completions_and_manual() {
+    let fixture = Fixture::new();
+    check(&fixture, "completions", "completions bash");
+    check(&fixture, "man", "man manuals");
+}
+
+#[test]
 fn doctor() {
     let fixture = Fixture::new();
     check(&fixture, "doctor", "doctor");
