@@ -6,6 +6,7 @@
 //! (`tests/schemas/`) and an error case.
 //! A verb is absent until it works.
 
+pub(crate) mod bundle;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod examples;
@@ -18,6 +19,7 @@ pub(crate) mod new;
 pub(crate) mod node;
 pub(crate) mod publish;
 pub(crate) mod repo;
+pub(crate) mod search;
 pub(crate) mod trust;
 pub(crate) mod verify;
 
@@ -44,7 +46,9 @@ pub(crate) struct Cli {
 #[derive(clap::Subcommand)]
 pub(crate) enum Verb {
     New(new::New),
+    #[command(visible_alias = "pack")]
     Publish(publish::Publish),
+    Search(search::Search),
     Info(info::Info),
     Get(get::Get),
     Verify(verify::Verify),
@@ -52,6 +56,7 @@ pub(crate) enum Verb {
     Trust(trust::Trust),
     Node(node::Node),
     Repo(repo::Repo),
+    Bundle(bundle::Bundle),
     Doctor(doctor::Doctor),
     Demo(demo::Demo),
     Help(help::Help),

@@ -3,6 +3,7 @@
 //! A command takes a [`Session`], talks through its [`Ui`], and returns what it found out; it prints
 //! nothing. `key.rs` is the one to imitate.
 
+pub(crate) mod bundle;
 mod contents;
 pub(crate) mod demo;
 pub(crate) mod doctor;
@@ -17,6 +18,7 @@ mod parse;
 pub(crate) mod publish;
 mod release;
 pub(crate) mod repo;
+pub(crate) mod search;
 pub(crate) mod trust;
 pub(crate) mod verify;
 
@@ -85,6 +87,7 @@ pub(crate) async fn run(cli: &Cli, matches: &ArgMatches, env: &Environment, ui: 
     match verb {
         Verb::New(args) => ui.print(&new::run(args, &session)?),
         Verb::Publish(args) => ui.print(&publish::run(args, &session).await?),
+        Verb::Search(args) => ui.print(&search::run(args, &session).await?),
         Verb::Info(args) => ui.print(&info::run(args, &session).await?),
         Verb::Get(args) => ui.print(&get::run(args, &session).await?),
         Verb::Verify(args) => ui.print(&verify::run(args, &session).await?),
@@ -92,6 +95,7 @@ pub(crate) async fn run(cli: &Cli, matches: &ArgMatches, env: &Environment, ui: 
         Verb::Trust(args) => ui.print(&trust::run(args, &session).await?),
         Verb::Node(args) => ui.print(&node::run(args, &session).await?),
         Verb::Repo(args) => ui.print(&repo::run(args, &session).await?),
+        Verb::Bundle(args) => ui.print(&bundle::run(args, &session).await?),
         Verb::Doctor(args) => doctor::run(args, &session).await,
         Verb::Demo(args) => ui.print(&demo::run(args, &session).await?),
         Verb::Help(_) => Ok(()),

@@ -17,6 +17,7 @@ use crate::control::{self, Answers, Socket, Stopped};
 use crate::core::{Core, Input};
 use crate::driver::{Driver, Handle, Parts};
 use crate::gateway::{Doors, Gateway, Mode, Refusals};
+use crate::search::{self, Search};
 use crate::snapshot::Snapshot;
 use crate::store::disk::Disk;
 use crate::store::{self, Event, Store};
@@ -152,6 +153,9 @@ pub async fn start(config: Config) -> Result<Running, Error> {
     // Readers look at the snapshot: what is followed stands in it once the next input is answered.
     handle.ask(Input::Probed).await;
     let refusals = Refusals::default();
+    let search = Search::new(Arc::clone(&store));
+    let following = search::follow(search.clone(), handle.clone(), stopped.clone());
+    tasks.push(tokio::spawn(following));
     let doors = Doors::new(handle.clone(), Arc::clone(&store), refusals.clone());
     let doors = Arc::new(doors);
     let mut gateways = Vec::new();
@@ -180,6 +184,7 @@ pub async fn start(config: Config) -> Result<Running, Error> {
         net: net.clone(),
         gateways: gateways.clone(),
         refusals,
+        search,
         in_flight,
         stop: stop.clone(),
         started: std::time::Instant::now(),
