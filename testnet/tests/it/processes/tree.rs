@@ -6,8 +6,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::client::{get, unpack, with_gateways};
 use super::home::{Home, was_killed};
-use super::l3afd::{get, unpack, with_gateways};
 
 /// Every file below a folder that is no secret of the tree's, with its bytes.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
