@@ -4,6 +4,7 @@
 //! is tested twice, the second time without gossip.
 
 mod altered;
+mod bundle;
 mod crash;
 mod damage;
 mod forge;
