@@ -6,6 +6,7 @@
 mod abuse;
 mod altered;
 mod archives;
+mod bundle;
 mod client;
 mod crash;
 mod damage;
