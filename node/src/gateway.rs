@@ -1,5 +1,5 @@
-//! The HTTP side: whether the node lives and is ready, and the doors for tools that do not speak
-//! Skep.
+//! The HTTP side: whether the node lives and is ready, the doors for tools that do not speak Skep,
+//! and pages for people.
 //!
 //! Every answer comes from the snapshot and from files that were verified; the driver is told of a
 //! miss, and nobody waits for it: a tool that is refused at once can go on.
@@ -8,6 +8,7 @@ mod answer;
 mod blobs;
 mod l3afd;
 mod listen;
+pub(crate) mod pages;
 mod range;
 mod refusals;
 
@@ -28,6 +29,7 @@ use crate::driver::Handle;
 use crate::store::Store;
 use blobs::Blobs;
 use l3afd::Archives;
+use pages::About;
 
 /// How long the event loop may take to answer before the node counts as stuck.
 const LIVE_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
@@ -81,11 +83,19 @@ pub(crate) struct Doors {
     blobs: Blobs,
     archives: Archives,
     refusals: Refusals,
+    /// What the node says of itself.
+    about: Arc<dyn About>,
 }
 
 impl Doors {
-    pub(crate) fn new(node: Handle, store: Arc<dyn Store>, refusals: Refusals) -> Self {
+    pub(crate) fn new(
+        node: Handle,
+        store: Arc<dyn Store>,
+        refusals: Refusals,
+        about: Arc<dyn About>,
+    ) -> Self {
         Self {
+            about,
             node,
             store,
             blobs: Blobs::default(),
@@ -100,14 +110,21 @@ impl Doors {
 struct Door {
     doors: Arc<Doors>,
     mode: Mode,
+    /// Where it listens.
+    address: Option<SocketAddr>,
 }
 
-fn routes(doors: Arc<Doors>, mode: Mode) -> Router {
+fn routes(doors: Arc<Doors>, mode: Mode, address: Option<SocketAddr>) -> Router {
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route(l3afd::ROUTE, get(l3afd::archive))
-        .with_state(Door { doors, mode })
+        .merge(pages::routes())
+        .with_state(Door {
+            doors,
+            mode,
+            address,
+        })
 }
 
 /// 200 while the event loop turns.

@@ -44,7 +44,7 @@ pub(crate) async fn serve(
     doors: Arc<Doors>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let router = routes(doors, mode);
+    let router = routes(doors, mode, listener.local_addr().ok());
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let place = Arc::clone(&places).acquire_owned();
