@@ -1,6 +1,6 @@
 //! What is in a release: what its manifest says, its files, and its README.
 
-use std::io::Read as _;
+use std::os::unix::fs::FileExt as _;
 
 use skep_proto::control::{BlobRef, Release};
 use skep_proto::hash::Blake3;
@@ -319,9 +319,8 @@ fn read_readme(files: &[File], doors: &Doors, here: &str, may_have: bool) -> Rea
 
 fn text(file: &File, doors: &Doors) -> Option<String> {
     let open = doors.blobs.open(doors.store.as_ref(), &file.blake3).ok()?;
-    let mut bytes = Vec::new();
-    let mut limited = open.file.as_ref().take(README_BYTES_MAX + 1);
-    limited.read_to_end(&mut bytes).ok()?;
+    let mut bytes = vec![0; usize::try_from(file.size).ok()?];
+    open.file.read_exact_at(&mut bytes, 0).ok()?;
     // Looked at once more: the bytes that are shown are these.
     let same = Blake3::of(&[&bytes]) == file.blake3;
     same.then(|| String::from_utf8_lossy(&bytes).into_owned())
