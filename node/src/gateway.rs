@@ -26,6 +26,7 @@ pub(crate) use refusals::Refusals;
 
 use crate::core::{Input, Reply};
 use crate::driver::Handle;
+use crate::search::Search;
 use crate::store::Store;
 use blobs::Blobs;
 use l3afd::Archives;
@@ -83,6 +84,7 @@ pub(crate) struct Doors {
     blobs: Blobs,
     archives: Archives,
     refusals: Refusals,
+    search: Search,
     /// What the node says of itself.
     about: Arc<dyn About>,
 }
@@ -92,9 +94,11 @@ impl Doors {
         node: Handle,
         store: Arc<dyn Store>,
         refusals: Refusals,
+        search: Search,
         about: Arc<dyn About>,
     ) -> Self {
         Self {
+            search,
             about,
             node,
             store,

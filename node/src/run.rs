@@ -17,6 +17,7 @@ use crate::core::{Core, Input};
 use crate::driver::{Driver, Handle, Parts};
 use crate::gateway::pages::About;
 use crate::gateway::{Doors, Gateway, Mode, Refusals};
+use crate::search::Search;
 use crate::snapshot::Snapshot;
 use crate::store::disk::Disk;
 use crate::store::{self, Event, Store};
@@ -151,6 +152,7 @@ pub async fn start(config: Config) -> Result<Running, Error> {
     // Readers look at the snapshot: what is followed stands in it once the next input is answered.
     handle.ask(Input::Probed).await;
     let refusals = Refusals::default();
+    let search = Search::new(Arc::clone(&store));
     let (mut listeners, mut gateways) = (Vec::new(), Vec::new());
     for Gateway { listen, mode } in config.gateways.iter().copied() {
         let (listener, bound) = gateway::bind(listen)
@@ -182,7 +184,7 @@ pub async fn start(config: Config) -> Result<Running, Error> {
         runtime: tokio::runtime::Handle::current(),
     });
     let about: Arc<dyn About> = Arc::<Answers>::clone(&answers);
-    let doors = Arc::new(Doors::new(handle.clone(), store, refusals, about));
+    let doors = Arc::new(Doors::new(handle.clone(), store, refusals, search, about));
     for (listener, mode) in listeners {
         let serve = gateway::serve(listener, mode, Arc::clone(&doors), stopped.clone());
         tasks.push(tokio::spawn(serve));

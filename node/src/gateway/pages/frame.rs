@@ -1,8 +1,9 @@
 //! What stands around every page.
 
+use skep_proto::search::QUERY_BYTES_MAX;
+
 use super::super::{Door, Mode};
 use super::assets;
-use super::query::QUERY_LEN_MAX;
 
 /// The frame of a page.
 pub(super) struct Frame {
@@ -20,11 +21,14 @@ impl Frame {
             style: assets::style_path(),
             is_normal: door.mode == Mode::Normal,
             query: String::new(),
-            query_len_max: QUERY_LEN_MAX,
+            query_len_max: QUERY_BYTES_MAX,
         }
     }
 
-    pub(super) fn with_query(self, query: String) -> Self {
+    /// With what was searched for in the box, as far as it can be looked for.
+    pub(super) fn with_query(self, query: &str) -> Self {
+        let end = query.floor_char_boundary(QUERY_BYTES_MAX);
+        let query = query[..end].to_owned();
         Self { query, ..self }
     }
 }
@@ -34,6 +38,15 @@ pub(super) fn day(unix_s: u64) -> String {
     let time = i64::try_from(unix_s).map(jiff::Timestamp::from_second);
     match time {
         Ok(Ok(time)) => time.strftime("%Y-%m-%d").to_string(),
+        _ => format!("{unix_s} s"),
+    }
+}
+
+/// A moment, for what this node itself saw.
+pub(super) fn moment(unix_s: u64) -> String {
+    let time = i64::try_from(unix_s).map(jiff::Timestamp::from_second);
+    match time {
+        Ok(Ok(time)) => time.strftime("%Y-%m-%d %H:%M UTC").to_string(),
         _ => format!("{unix_s} s"),
     }
 }
@@ -88,6 +101,7 @@ mod tests {
         }
         assert_eq!(day(0), "1970-01-01");
         assert_eq!(day(u64::MAX), format!("{} s", u64::MAX));
+        assert_eq!(moment(86_399), "1970-01-01 23:59 UTC");
         assert_eq!(piece("a b/c?ü+1"), "a%20b%2Fc%3F%C3%BC%2B1");
     }
 }

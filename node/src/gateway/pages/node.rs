@@ -8,7 +8,7 @@ use skep_proto::control::{GatewayRefusal, Peer, Status};
 
 use super::super::Door;
 use super::super::refusals::Refused;
-use super::frame::{Frame, day, size};
+use super::frame::{Frame, moment, size};
 use super::{Asked, page};
 use crate::snapshot::Snapshot;
 
@@ -55,7 +55,7 @@ struct RefusalRow {
     why: String,
     hint: String,
     times: u64,
-    day: String,
+    last: String,
 }
 
 pub(super) async fn shown(state: State<Door>, uri: Uri, headers: HeaderMap) -> Response {
@@ -65,6 +65,8 @@ pub(super) async fn shown(state: State<Door>, uri: Uri, headers: HeaderMap) -> R
 fn make(asked: &Asked, frame: Frame) -> Result<Page, Refused> {
     let doors = asked.door.doors.as_ref();
     let snapshot = doors.node.snapshot();
+    let status = doors.about.status();
+    let repos = repos(&snapshot, &status);
     let Status {
         version,
         node,
@@ -74,7 +76,7 @@ fn make(asked: &Asked, frame: Frame) -> Result<Page, Refused> {
         refusals,
         read_only,
         ..
-    } = doors.about.status();
+    } = status;
     let peers = doors.about.peers();
     Ok(Page {
         frame,
@@ -87,7 +89,7 @@ fn make(asked: &Asked, frame: Frame) -> Result<Page, Refused> {
             .into_iter()
             .map(|it| (it.address, it.mode))
             .collect(),
-        repos: repos(&snapshot, &doors.about.status()),
+        repos,
         peers_all: peers.len(),
         peers: peers
             .iter()
@@ -143,7 +145,7 @@ fn refusal(refused: GatewayRefusal) -> RefusalRow {
         why: refused.why,
         hint: refused.hint,
         times: refused.times,
-        day: day(refused.last_s),
+        last: moment(refused.last_s),
     }
 }
 

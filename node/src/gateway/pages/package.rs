@@ -170,7 +170,7 @@ fn make(asked: &Asked, frame: Frame, found: &Found) -> Result<Page, Refused> {
         version: described.version.to_string(),
         manifest: described.manifest.to_string(),
         publisher: described.owner.label.to_string(),
-        badges: badges(&described, &contents),
+        badges: badges(&described, &contents, asked.door.mode),
         said: said(&called, repo, doors, package, &described),
         install: Install::of(&asked.door, &called, &described),
         signatures: signatures::of(repo, view, package, &described, &contents),
@@ -182,10 +182,11 @@ fn make(asked: &Asked, frame: Frame, found: &Found) -> Result<Page, Refused> {
     })
 }
 
-fn badges(release: &Release, contents: &Contents) -> Vec<Badge> {
-    let mut badges = vec![match release.admitted {
-        true => Badge::new("good", "trusted here"),
-        false => Badge::new("bad", "not trusted here"),
+fn badges(release: &Release, contents: &Contents, mode: Mode) -> Vec<Badge> {
+    let mut badges = vec![match (mode, release.admitted) {
+        (Mode::Normal, _) => Badge::new("plain", "trust not asked"),
+        (Mode::Trusted, true) => Badge::new("good", "trusted here"),
+        (Mode::Trusted, false) => Badge::new("bad", "not trusted here"),
     }];
     let line = &release.line;
     if line.state != "listed" {

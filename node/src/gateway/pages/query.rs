@@ -2,18 +2,14 @@
 
 use axum::http::Uri;
 
-/// Longest text that is searched for, in bytes.
-pub(super) const QUERY_LEN_MAX: usize = 256;
 /// Highest page that is asked for: beyond any list.
 const PAGE_MAX: usize = 1_000_000;
 
 /// The known keys; others are ignored.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Query {
-    /// `q`: as it was typed, cut to what is looked at.
+    /// `q`, as it was typed: no longer than the head of a request.
     pub(super) text: String,
-    /// Whether something was cut off.
-    pub(super) is_cut: bool,
     /// `page`, from 1 on.
     pub(super) page: usize,
 }
@@ -27,11 +23,7 @@ impl Query {
         let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
         for (key, value) in pairs {
             match key.as_ref() {
-                "q" => {
-                    let end = value.floor_char_boundary(QUERY_LEN_MAX);
-                    query.text = value[..end].to_owned();
-                    query.is_cut = end < value.len();
-                }
+                "q" => query.text = value.into_owned(),
                 "page" => {
                     let page = value.parse().unwrap_or(1);
                     query.page = usize::clamp(page, 1, PAGE_MAX);
@@ -92,16 +84,6 @@ mod tests {
         assert_eq!(query("page=2000000").page, PAGE_MAX);
         assert_eq!(query("q=%ff").text, "\u{fffd}");
         assert_eq!(query("").text, "");
-    }
-
-    #[test]
-    fn a_long_text_is_cut_between_characters() {
-        let at = query(&format!("q={}", "a".repeat(QUERY_LEN_MAX)));
-        assert_eq!((at.text.len(), at.is_cut), (QUERY_LEN_MAX, false));
-        let past = query(&format!("q={}", "a".repeat(QUERY_LEN_MAX + 1)));
-        assert_eq!((past.text.len(), past.is_cut), (QUERY_LEN_MAX, true));
-        let wide = query(&format!("q=a{}", "é".repeat(QUERY_LEN_MAX / 2)));
-        assert_eq!((wide.text.len(), wide.is_cut), (QUERY_LEN_MAX - 1, true));
     }
 
     #[test]
