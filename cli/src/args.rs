@@ -18,6 +18,7 @@ pub(crate) mod new;
 pub(crate) mod node;
 pub(crate) mod publish;
 pub(crate) mod repo;
+pub(crate) mod search;
 pub(crate) mod trust;
 pub(crate) mod verify;
 
@@ -45,6 +46,7 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     New(new::New),
     Publish(publish::Publish),
+    Search(search::Search),
     Info(info::Info),
     Get(get::Get),
     Verify(verify::Verify),

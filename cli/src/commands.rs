@@ -17,6 +17,7 @@ mod parse;
 pub(crate) mod publish;
 mod release;
 pub(crate) mod repo;
+pub(crate) mod search;
 pub(crate) mod trust;
 pub(crate) mod verify;
 
@@ -85,6 +86,7 @@ pub(crate) async fn run(cli: &Cli, matches: &ArgMatches, env: &Environment, ui: 
     match verb {
         Verb::New(args) => ui.print(&new::run(args, &session)?),
         Verb::Publish(args) => ui.print(&publish::run(args, &session).await?),
+        Verb::Search(args) => ui.print(&search::run(args, &session).await?),
         Verb::Info(args) => ui.print(&info::run(args, &session).await?),
         Verb::Get(args) => ui.print(&get::run(args, &session).await?),
         Verb::Verify(args) => ui.print(&verify::run(args, &session).await?),

@@ -17,7 +17,7 @@ use crate::core::{Core, Input};
 use crate::driver::{Driver, Handle, Parts};
 use crate::gateway::pages::About;
 use crate::gateway::{Doors, Gateway, Mode, Refusals};
-use crate::search::Search;
+use crate::search::{self, Search};
 use crate::snapshot::Snapshot;
 use crate::store::disk::Disk;
 use crate::store::{self, Event, Store};
@@ -153,6 +153,8 @@ pub async fn start(config: Config) -> Result<Running, Error> {
     handle.ask(Input::Probed).await;
     let refusals = Refusals::default();
     let search = Search::new(Arc::clone(&store));
+    let following = search::follow(search.clone(), handle.clone(), stopped.clone());
+    tasks.push(tokio::spawn(following));
     let (mut listeners, mut gateways) = (Vec::new(), Vec::new());
     for Gateway { listen, mode } in config.gateways.iter().copied() {
         let (listener, bound) = gateway::bind(listen)
@@ -178,6 +180,7 @@ pub async fn start(config: Config) -> Result<Running, Error> {
         net: net.clone(),
         gateways: gateways.clone(),
         refusals: refusals.clone(),
+        search: search.clone(),
         in_flight,
         stop: stop.clone(),
         started: std::time::Instant::now(),

@@ -18,8 +18,11 @@ use skep_proto::package::manifest::Manifest;
 pub use skep_proto::search::{Document, Filter, Found, Hit, Page, Query, QueryError, Sort, Word};
 use skep_proto::trust::Asked;
 
+use tokio::sync::watch;
+
 pub use index::{Entry, Full, INDEX_BYTES_MAX, Index, Matches};
 
+use crate::driver::Handle;
 use crate::snapshot::{RepoSnapshot, Snapshot};
 use crate::store::Store;
 
@@ -99,6 +102,22 @@ impl Search {
             .write()
             .unwrap_or_else(|broken| broken.into_inner());
         state.follow(snapshot, self.store.as_ref());
+    }
+}
+
+/// Keeps the index up to date whenever readers see something else, until `stop`: so who asks need not
+/// wait for it.
+pub(crate) async fn follow(search: Search, mut node: Handle, mut stop: watch::Receiver<bool>) {
+    loop {
+        let (search, snapshot) = (search.clone(), node.snapshot());
+        let followed = tokio::task::spawn_blocking(move || search.follow(&snapshot));
+        if let Err(error) = followed.await {
+            tracing::error!(%error, "the index for searching could not be brought up to date");
+        }
+        tokio::select! {
+            _ = stop.changed() => return,
+            alive = node.changed() => if !alive { return },
+        }
     }
 }
 

@@ -37,6 +37,20 @@ pub(crate) const EXAMPLES: &[Examples] = &[
         ],
     ),
     (
+        "search",
+        &[
+            ("skep search", "every package of what you follow"),
+            (
+                "skep search rate limit hook:xdp",
+                "words, and where it attaches",
+            ),
+            (
+                "skep search kernel:5.15 license:GPL-2.0-only trusted:yes",
+                "what you could use",
+            ),
+        ],
+    ),
+    (
         "info",
         &[
             ("skep info ana/drop", "the release that would be chosen"),

@@ -8,7 +8,7 @@ use anstyle::Style;
 /// shown.
 pub(crate) const GROUPS: [(&str, &[&str]); 4] = [
     ("Make", &["new", "publish"]),
-    ("Use", &["info", "get", "verify"]),
+    ("Use", &["search", "info", "get", "verify"]),
     ("Trust", &["key", "trust"]),
     ("Run", &["node", "repo", "doctor"]),
 ];

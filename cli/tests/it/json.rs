@@ -126,6 +126,7 @@ fn packages() {
     check(&fixture, "get", "get ana/drop");
     check(&fixture, "get.dsse", "get ana/drop --dsse");
     check(&fixture, "verify", "verify ana/drop --explain");
+    check(&fixture, "search", "search drop");
     check(
         &fixture,
         "publish.status",
