@@ -6,9 +6,12 @@
 
 mod answer;
 mod blobs;
+mod described;
+mod gate;
 mod l3afd;
 mod listen;
 pub(crate) mod pages;
+mod places;
 mod range;
 mod refusals;
 
@@ -29,7 +32,8 @@ use crate::driver::Handle;
 use crate::search::Search;
 use crate::store::Store;
 use blobs::Blobs;
-use l3afd::Archives;
+use described::Archives;
+use l3afd::Fetching;
 use pages::About;
 
 /// How long the event loop may take to answer before the node counts as stuck.
@@ -83,6 +87,7 @@ pub(crate) struct Doors {
     store: Arc<dyn Store>,
     blobs: Blobs,
     archives: Archives,
+    fetching: Fetching,
     refusals: Refusals,
     search: Search,
     /// What the node says of itself.
@@ -104,6 +109,7 @@ impl Doors {
             store,
             blobs: Blobs::default(),
             archives: Archives::default(),
+            fetching: Fetching::default(),
             refusals,
         }
     }
@@ -124,6 +130,7 @@ fn routes(doors: Arc<Doors>, mode: Mode, address: Option<SocketAddr>) -> Router 
         .route("/readyz", get(readyz))
         .route(l3afd::ROUTE, get(l3afd::archive))
         .merge(pages::routes())
+        .layer(axum::middleware::from_fn(gate::pass))
         .with_state(Door {
             doors,
             mode,

@@ -49,7 +49,6 @@ pub(super) fn routes() -> Router<Door> {
         .route("/assets/{file}", get(assets::asset))
         .route("/favicon.ico", get(assets::icon))
         .fallback(error::not_found)
-        .method_not_allowed_fallback(error::not_allowed)
 }
 
 /// What a page is made from.

@@ -27,15 +27,6 @@ pub(super) async fn not_found(State(door): State<Door>, headers: HeaderMap) -> R
     )
 }
 
-pub(super) async fn not_allowed(State(door): State<Door>, headers: HeaderMap) -> Response {
-    let refused = Refused {
-        status: StatusCode::METHOD_NOT_ALLOWED,
-        why: "this side of a node is only for reading: GET and HEAD".to_owned(),
-        hint: String::new(),
-    };
-    answer(&refused, &door, &headers)
-}
-
 pub(super) fn answer(refused: &Refused, door: &Door, headers: &HeaderMap) -> Response {
     if !is_browser(headers) {
         return answer::refusal(refused, door.mode);
@@ -45,8 +36,6 @@ pub(super) fn answer(refused: &Refused, door: &Door, headers: &HeaderMap) -> Res
         heading: match refused.status {
             StatusCode::NOT_FOUND => "Not found",
             StatusCode::FORBIDDEN => "Not admitted",
-            StatusCode::BAD_REQUEST => "Not understood",
-            StatusCode::METHOD_NOT_ALLOWED => "Only for reading",
             _ => "Not now",
         },
         why: &refused.why,

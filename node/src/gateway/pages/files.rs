@@ -1,13 +1,5 @@
 //! The files of a release, one by one: verified, admitted, and never a page of ours.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::response::Response;
-use skep_proto::render::Content;
-
 use super::super::Door;
 use super::super::answer::{self, Ready, put};
 use super::super::refusals::Refused;
@@ -15,6 +7,9 @@ use super::frame::piece;
 use super::package::{Found, find};
 use super::{error, failed, missing, send};
 use crate::release;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::Response;
 
 pub(super) const ROUTE: &str = "/p/{repo}/{name}/{version}/files/{*path}";
 /// Of everything that is not an image that browsers draw without running anything.
@@ -47,7 +42,9 @@ pub(super) async fn file(
     let finding = door.clone();
     let found = tokio::task::spawn_blocking(move || {
         let found = find(&finding, &repo, &name, Some(&version))?;
-        ready(&finding, &found, &path)
+        let ready = ready(&finding, &found, &path)?;
+        let file = path.rsplit('/').next().unwrap_or(&path).to_owned();
+        Ok((ready, file))
     });
     let found = found.await.unwrap_or_else(|error| {
         tracing::error!(%error, "a file could not be looked for");
@@ -66,9 +63,9 @@ pub(super) async fn file(
     }
 }
 
-/// A file of a release that is here and admitted, open and verified, with its name.
-fn ready(door: &Door, found: &Found, path: &str) -> Result<(Ready, String), Refused> {
-    let doors = door.doors.as_ref();
+/// A file of a release that is here and admitted, open and verified.
+fn ready(door: &Door, found: &Found, path: &str) -> Result<Ready, Refused> {
+    let doors = &door.doors;
     let Found { repo, resolved } = found;
     let subject = &resolved.subject;
     let what = format!("{}/{}@{}", repo.called(), subject.name, subject.version);
@@ -89,14 +86,13 @@ fn ready(door: &Door, found: &Found, path: &str) -> Result<(Ready, String), Refu
         why: format!("this file of {what} is not on this node"),
         hint: format!("skep get {what}"),
     })?;
-    let name = path.rsplit('/').next().unwrap_or(path).to_owned();
-    Ok((
-        Ready {
-            content: Arc::new(Content::of_file(file.blake3, file.size)),
-            files: BTreeMap::from([(file.blake3, open.file)]),
-            media_type: image_type(path).unwrap_or(BYTES),
-            tag: file.blake3.to_string(),
-        },
-        name,
-    ))
+    let archive = doors.archives.of_file(file.blake3, file.size);
+    let archive = archive.ok_or_else(|| failed("too much is being sent at present"))?;
+    let mut files = answer::Files::new(doors);
+    files.keep(file.blake3, open.file);
+    Ok(Ready {
+        archive,
+        files,
+        media_type: image_type(path).unwrap_or(BYTES),
+    })
 }

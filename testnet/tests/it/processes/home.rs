@@ -259,7 +259,11 @@ impl Home {
     }
 
     pub(super) fn ticket(&self) -> String {
-        self.ok(&["repo", "ticket", "ana", "drop"])
+        self.ticket_of("drop")
+    }
+
+    pub(super) fn ticket_of(&self, package: &str) -> String {
+        self.ok(&["repo", "ticket", "ana", package])
     }
 
     /// The version that `info ana/drop` speaks of.
