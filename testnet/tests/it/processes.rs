@@ -17,6 +17,7 @@ mod l3afd;
 mod lan;
 mod nonsense;
 mod objects;
+mod pages;
 mod refused;
 mod story;
 mod together;
