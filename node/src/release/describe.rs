@@ -1,6 +1,6 @@
 //! One release with everything that a person or a check needs, for commands and for pages alike.
 
-use skep_proto::control::{Hex, Release, Said};
+use skep_proto::control::{Handle, Hex, Release, ReleaseLine, Said};
 use skep_proto::key::Key;
 use skep_proto::log::entry::{Body, Entry, Parsed, parse};
 use skep_proto::name::Name;
@@ -8,7 +8,7 @@ use skep_proto::repo::sequence::EntryRef;
 use skep_proto::repo::view;
 
 use super::{Error, payload};
-use crate::snapshot::{RepoSnapshot, Resolved, facts, release_line};
+use crate::snapshot::{RepoSnapshot, Resolved, facts};
 use crate::store::Store;
 
 /// A release that was resolved, in the words of the control protocol.
@@ -40,9 +40,9 @@ pub(crate) fn describe(
             .iter()
             .map(|(key, signature)| (*key, Hex(signature.as_bytes().to_vec())))
             .collect(),
-        owner: repo.handle(view, owner),
+        owner: Handle::of(view, owner),
         signers: subject.signers.iter().copied().collect(),
-        line: release_line(version, release),
+        line: ReleaseLine::of(version, release),
         held: repo.holdings.contains_key(&subject.manifest),
         admitted: resolved.decision.admitted,
         facts: facts(&resolved.decision),

@@ -2,6 +2,7 @@
 //!
 //! Words and facts lead to the packages that have them. Nothing is kept of a package but its
 //! document: what is to be taken out follows from it again.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -94,6 +95,16 @@ impl Index {
 
     pub fn is_empty(&self) -> bool {
         self.all == 0
+    }
+
+    /// What it takes, as the room for it is counted.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many different words are in it.
+    pub fn words(&self) -> usize {
+        self.words.len()
     }
 
     pub fn get(&self, repo: &RepoId, name: &Name) -> Option<&Entry> {

@@ -3,6 +3,7 @@
 //! How often a word stands in each field is weighed before it is counted (BM25F with one length for
 //! all fields), so a word in a name outdoes many in a description, and rare words outdo common ones.
 //! All of it follows from the packages in the index alone: two nodes that know the same rank alike.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 /// Where a word has said half of what it can: above the weight of one word in a name, so that names
 /// still differ from each other.

@@ -1,6 +1,6 @@
 //! Who signed a release, in which layer, what this node verified of it, and who believes them.
 
-use skep_proto::control::Release;
+use skep_proto::control::{Handle, Release};
 use skep_proto::id::HandleId;
 use skep_proto::key::{Key, Signature as Bytes, Signatures};
 use skep_proto::package::dsse;
@@ -40,7 +40,7 @@ pub(super) fn of(
     rows.extend(approved.map(|key| Signature {
         layer: "approval",
         by: key.fingerprint(),
-        handles: handles(repo, view, key),
+        handles: handles(view, key),
         class: "good",
         verified: "verified by this node, in the log of the key".to_owned(),
         trusted: trusted(repo.rules(), repo, view, key, release),
@@ -83,7 +83,7 @@ fn publishers(repo: &RepoSnapshot, view: &View, release: &Release) -> Vec<Signat
         Signature {
             layer: "package",
             by: key.fingerprint(),
-            handles: handles(repo, view, key),
+            handles: handles(view, key),
             class,
             verified: verified.to_owned(),
             trusted: trusted(repo.rules(), repo, view, key, release),
@@ -92,12 +92,12 @@ fn publishers(repo: &RepoSnapshot, view: &View, release: &Release) -> Vec<Signat
     rows.collect()
 }
 
-fn handles(repo: &RepoSnapshot, view: &View, key: &Key) -> Vec<String> {
+fn handles(view: &View, key: &Key) -> Vec<String> {
     let handles = view.authority.handles.values();
     let listing = handles.filter(|handle| handle.keys.contains(key));
     listing
         .map(|handle| {
-            let told = repo.handle(view, handle);
+            let told = Handle::of(view, handle);
             match told.roles.is_empty() {
                 true => told.label.to_string(),
                 false => format!("{} ({})", told.label, told.roles.join(", ")),

@@ -1,5 +1,6 @@
 //! The versions of a package, newest first, a page at a time.
 
+use skep_proto::control::ReleaseLine;
 use skep_proto::repo::view::Package;
 
 use super::super::super::Doors;
@@ -7,7 +8,7 @@ use super::super::frame::{day, piece};
 use super::super::query::Paging;
 use super::address;
 use crate::release;
-use crate::snapshot::{RepoSnapshot, release_line};
+use crate::snapshot::RepoSnapshot;
 
 /// Versions on a page: the log is read for each.
 const ROWS_MAX: usize = 25;
@@ -48,7 +49,7 @@ impl Versions {
         let shown = package.releases.iter().rev();
         let shown = shown.skip(paging.skipped(ROWS_MAX)).take(ROWS_MAX);
         let rows = shown.map(|(version, found)| {
-            let line = release_line(version, found);
+            let line = ReleaseLine::of(version, found);
             let words = [
                 (line.yanked, "yanked"),
                 (line.deprecated, "deprecated"),
