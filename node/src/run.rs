@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::process::{Resource, getrlimit, setrlimit};
 use skep_proto::hash::Blake3;
 use skep_proto::id::{NodeId, RepoId};
 use skep_proto::sync::blobs::List;
@@ -104,6 +105,7 @@ struct Opened {
 pub async fn start(config: Config) -> Result<Running, Error> {
     let me = NodeId::from_key(config.key.key());
     let followed = repos::read_all(&config.repos)?;
+    raise_descriptor_limit();
     let Opened {
         store,
         restored,
@@ -203,6 +205,16 @@ pub async fn start(config: Config) -> Result<Running, Error> {
         socket,
         damage,
     })
+}
+
+/// As many descriptors as the system lets this process have: each connection and each file that is
+/// sent needs one, and many systems begin with 1,024 for the sake of programs that use `select`.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the limit of descriptors stays as it is");
+    }
 }
 
 async fn open_store(config: &Config) -> Result<Opened, Error> {

@@ -77,10 +77,11 @@ impl Files {
 pub(super) fn archive(ready: Ready, method: &Method, asked: &HeaderMap, mode: Mode) -> Response {
     let size = ready.archive.content.size();
     let tag = format!("\"{}\"", ready.archive.tag);
+    // Twice the same header says nothing.
     let text = |name| {
-        asked
-            .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok())
+        let mut values = asked.get_all(name).iter();
+        let only = values.next().filter(|_| values.next().is_none());
+        only.and_then(|value: &HeaderValue| value.to_str().ok())
     };
     // A range of something else than the client has begun with is of no use to it.
     let same = text(header::IF_RANGE).is_none_or(|of| of == tag);

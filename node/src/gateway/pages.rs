@@ -15,6 +15,7 @@ mod node;
 mod package;
 mod query;
 mod readme;
+mod rows;
 mod send;
 
 use std::sync::Arc;

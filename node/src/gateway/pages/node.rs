@@ -9,11 +9,9 @@ use skep_proto::control::{GatewayRefusal, Peer, Status};
 use super::super::Door;
 use super::super::refusals::Refused;
 use super::frame::{Frame, moment, size};
+use super::rows::Rows;
 use super::{Asked, page};
 use crate::snapshot::Snapshot;
-
-/// Most rows of each table: what a screen or three shows.
-const ROWS_MAX: usize = 100;
 
 #[derive(Template)]
 #[template(path = "node.html")]
@@ -25,10 +23,9 @@ struct Page {
     read_only: Option<String>,
     addresses: Vec<String>,
     gateways: Vec<(String, String)>,
-    repos: Vec<Repo>,
-    peers: Vec<PeerRow>,
-    peers_all: usize,
-    refusals: Vec<RefusalRow>,
+    repos: Rows<Repo>,
+    peers: Rows<PeerRow>,
+    refusals: Rows<RefusalRow>,
 }
 
 struct Repo {
@@ -90,41 +87,34 @@ fn make(asked: &Asked, frame: Frame) -> Result<Page, Refused> {
             .map(|it| (it.address, it.mode))
             .collect(),
         repos,
-        peers_all: peers.len(),
-        peers: peers
-            .iter()
-            .take(ROWS_MAX)
-            .map(|it| peer(it, &snapshot))
-            .collect(),
-        refusals: refusals.into_iter().take(ROWS_MAX).map(refusal).collect(),
+        peers: Rows::of(peers.iter().map(|it| peer(it, &snapshot))),
+        refusals: Rows::of(refusals.into_iter().map(refusal)),
     })
 }
 
-fn repos(snapshot: &Snapshot, status: &Status) -> Vec<Repo> {
-    let lines = status.repos.iter().take(ROWS_MAX);
-    lines
-        .map(|line| {
-            let repo = snapshot.repos().find(|repo| repo.id == line.id);
-            let file = repo
-                .and_then(|repo| repo.settings.as_ref())
-                .map(|(_, file)| file);
-            let alias = line.alias.as_ref().map(ToString::to_string);
-            Repo {
-                name: alias.unwrap_or_else(|| line.id.to_string()),
-                id: line.id.to_string(),
-                is_good: line.state == "ok",
-                state: line.state.clone(),
-                packages: line.packages,
-                releases: line.releases,
-                held: repo.map_or(0, |repo| repo.holdings.len()),
-                held_size: size(repo.map_or(0, |repo| repo.held().values().sum())),
-                mirrored: match file.and_then(|file| file.keep.as_ref()) {
-                    Some(keep) => format!("the newest {} of each package", keep.newest),
-                    None => "nothing".to_owned(),
-                },
-            }
-        })
-        .collect()
+fn repos(snapshot: &Snapshot, status: &Status) -> Rows<Repo> {
+    let lines = status.repos.iter();
+    Rows::of(lines.map(|line| {
+        let repo = snapshot.repos().find(|repo| repo.id == line.id);
+        let file = repo
+            .and_then(|repo| repo.settings.as_ref())
+            .map(|(_, file)| file);
+        let alias = line.alias.as_ref().map(ToString::to_string);
+        Repo {
+            name: alias.unwrap_or_else(|| line.id.to_string()),
+            id: line.id.to_string(),
+            is_good: line.state == "ok",
+            state: line.state.clone(),
+            packages: line.packages,
+            releases: line.releases,
+            held: repo.map_or(0, |repo| repo.holdings.len()),
+            held_size: size(repo.map_or(0, |repo| repo.held().values().sum())),
+            mirrored: match file.and_then(|file| file.keep.as_ref()) {
+                Some(keep) => format!("the newest {} of each package", keep.newest),
+                None => "nothing".to_owned(),
+            },
+        }
+    }))
 }
 
 fn peer(peer: &Peer, snapshot: &Snapshot) -> PeerRow {

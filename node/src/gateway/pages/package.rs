@@ -21,6 +21,7 @@ use super::super::refusals::Refused;
 use super::super::{Door, Doors, Mode};
 use super::frame::{Frame, day, piece};
 use super::query::Query;
+use super::rows::Rows;
 use super::{Asked, missing, page};
 use crate::release;
 use crate::snapshot::{RepoSnapshot, Resolved};
@@ -43,7 +44,7 @@ struct Page {
     said: Vec<Said>,
     install: Install,
     contents: Contents,
-    signatures: Vec<Signature>,
+    signatures: Rows<Signature>,
     decision: Vec<Looked>,
     admitted: bool,
     versions: Versions,
@@ -173,7 +174,9 @@ fn make(asked: &Asked, frame: Frame, found: &Found) -> Result<Page, Refused> {
         badges: badges(&described, &contents, asked.door.mode),
         said: said(&called, repo, doors, package, &described),
         install: Install::of(&asked.door, &called, &described),
-        signatures: signatures::of(repo, view, package, &described, &contents),
+        signatures: Rows::of(
+            signatures::of(repo, view, package, &described, &contents).into_iter(),
+        ),
         decision: described.facts.iter().map(looked).collect(),
         admitted: described.admitted,
         versions: Versions::of(doors, repo, package, &called, Query::of(&asked.uri).page),

@@ -197,17 +197,11 @@ fn extract(artifact: &str, body: &[u8], into: &Path) -> Result<(), String> {
 /// Entry by entry as it is unpacked: what comes before an error stays on the disk, and what comes
 /// after the tar's end (the sum of gzip) is not looked at.
 fn untar(body: &[u8], into: &Path) -> Result<(), String> {
-    let mut gzip = flate2::read::GzDecoder::new(body);
+    let gzip = flate2::read::GzDecoder::new(body);
     if gzip.header().is_none() {
-        // It is read with the first byte, and an error of it is one before anything is made.
-        gzip.read_exact(&mut []).map_err(|e| e.to_string())?;
-        let mut first = [0; 1];
-        let n = gzip.read(&mut first).map_err(|e| format!("gzip: {e}"))?;
-        if gzip.header().is_none() || n == 0 {
-            return Err("gzip: nothing in it".to_owned());
-        }
+        return Err("failed to create gzip reader: invalid header".to_owned());
     }
-    let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(body));
+    let mut tar = tar::Archive::new(gzip);
     for entry in tar.entries().map_err(|e| format!("untar failed: {e}"))? {
         let mut entry = entry.map_err(|e| format!("untar failed: {e}"))?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();

@@ -259,11 +259,7 @@ impl Home {
     }
 
     pub(super) fn ticket(&self) -> String {
-        self.ticket_of("drop")
-    }
-
-    pub(super) fn ticket_of(&self, package: &str) -> String {
-        self.ok(&["repo", "ticket", "ana", package])
+        self.ok(&["repo", "ticket", "ana", "drop"])
     }
 
     /// The version that `info ana/drop` speaks of.

@@ -10,11 +10,10 @@ use super::super::super::Doors;
 use super::super::files::{image_type, link};
 use super::super::frame::size;
 use super::super::readme;
+use super::super::rows::Rows;
 use crate::release::read_tree;
 use crate::snapshot::RepoSnapshot;
 
-/// Most rows of programs, of maps and of files: beyond, a person is better served by `skep info`.
-const ROWS_MAX: usize = 200;
 /// Longest list file (of files, of facts) that is read for a page, in bytes: some thousand files.
 const LIST_BYTES_MAX: u64 = 1 << 20;
 /// Longest README that is shown, in bytes.
@@ -34,45 +33,6 @@ pub(super) struct Contents {
     pub(super) files: Rows<Listed>,
     pub(super) readme: Readme,
     pub(super) layers: Vec<Layer>,
-}
-
-/// Rows of a table, and how many there are in all.
-pub(super) struct Rows<T> {
-    pub(super) shown: Vec<T>,
-    pub(super) all: usize,
-    /// Why there are none, where that is not because there is nothing.
-    pub(super) lacking: Option<String>,
-}
-
-impl<T> Default for Rows<T> {
-    fn default() -> Self {
-        Self {
-            shown: Vec::new(),
-            all: 0,
-            lacking: None,
-        }
-    }
-}
-
-impl<T> Rows<T> {
-    fn of<U>(all: &[U], row: impl Fn(&U) -> T) -> Self {
-        Self {
-            shown: all.iter().take(ROWS_MAX).map(row).collect(),
-            all: all.len(),
-            lacking: None,
-        }
-    }
-
-    fn lacking(why: &str) -> Self {
-        Self {
-            lacking: Some(why.to_owned()),
-            ..Self::default()
-        }
-    }
-
-    pub(super) fn more(&self) -> usize {
-        self.all - self.shown.len()
-    }
 }
 
 pub(super) struct Said {
@@ -157,22 +117,22 @@ impl Contents {
             hooks,
             about: about(manifest),
             programs: match &facts {
-                Ok(facts) => Rows::of(&facts.programs, program),
+                Ok(facts) => Rows::of(facts.programs.iter().map(program)),
                 Err(why) => Rows::lacking(why),
             },
             maps: match &facts {
-                Ok(facts) => Rows::of(&facts.maps, map),
+                Ok(facts) => Rows::of(facts.maps.iter().map(map)),
                 Err(why) => Rows::lacking(why),
             },
             readme: read_readme(known, doors, here, release.held && release.admitted),
             files: match &files {
-                Ok(files) => Rows::of(files, |file| Listed {
+                Ok(files) => Rows::of(files.iter().map(|file| Listed {
                     path: file.path.clone(),
                     address: address(file),
                     size: size(file.size),
                     blake3: file.blake3.to_string(),
                     sha256: file.sha256.to_string(),
-                }),
+                })),
                 Err(why) => Rows::lacking(why),
             },
             layers: layers(manifest),
@@ -197,7 +157,7 @@ fn facts(manifest: &Manifest, doors: &Doors) -> Result<Facts, String> {
 
 /// The bytes of a file that says something about the release.
 fn list(file: &File, doors: &Doors) -> Result<Vec<u8>, String> {
-    if file.size > LIST_BYTES_MAX {
+    if !is_short(file.size) {
         return Err("The list is too long for a page: skep info shows it.".to_owned());
     }
     let blob = BlobRef {
@@ -206,6 +166,10 @@ fn list(file: &File, doors: &Doors) -> Result<Vec<u8>, String> {
     };
     let bytes = read_tree(doors.store.as_ref(), &blob);
     bytes.map_err(|_| "The list is not on this node.".to_owned())
+}
+
+fn is_short(list_bytes: u64) -> bool {
+    list_bytes <= LIST_BYTES_MAX
 }
 
 fn hooks(facts: &Facts) -> Vec<String> {
@@ -324,4 +288,15 @@ fn text(file: &File, doors: &Doors) -> Option<String> {
     // Looked at once more: the bytes that are shown are these.
     let same = Blake3::of(&[&bytes]) == file.blake3;
     same.then(|| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_read_up_to_its_limit() {
+        assert!(is_short(LIST_BYTES_MAX));
+        assert!(!is_short(LIST_BYTES_MAX + 1));
+    }
 }

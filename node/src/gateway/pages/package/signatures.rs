@@ -10,9 +10,6 @@ use skep_proto::trust::file::{Rule, Who};
 use super::contents::Contents;
 use crate::snapshot::RepoSnapshot;
 
-/// Most rows: a handle has at most 16 keys, and more than a screen of approvers is rare.
-const ROWS_MAX: usize = 100;
-
 /// One signature.
 pub(super) struct Signature {
     pub(super) layer: &'static str,
@@ -53,7 +50,6 @@ pub(super) fn of(
         verified: format!("over {}; not verified by this node", layer.over),
         trusted: String::new(),
     }));
-    rows.truncate(ROWS_MAX);
     rows
 }
 
