@@ -14,6 +14,7 @@ pub(crate) mod groups;
 pub(crate) mod help;
 pub(crate) mod info;
 pub(crate) mod key;
+pub(crate) mod mirror;
 pub(crate) mod new;
 pub(crate) mod node;
 pub(crate) mod publish;
@@ -52,6 +53,7 @@ pub(crate) enum Verb {
     Trust(trust::Trust),
     Node(node::Node),
     Repo(repo::Repo),
+    Mirror(mirror::Mirror),
     Doctor(doctor::Doctor),
     Demo(demo::Demo),
     Help(help::Help),

@@ -11,6 +11,7 @@ pub(crate) mod help;
 pub(crate) mod info;
 pub(crate) mod key;
 mod lookalike;
+pub(crate) mod mirror;
 pub(crate) mod new;
 pub(crate) mod node;
 mod parse;
@@ -92,6 +93,7 @@ pub(crate) async fn run(cli: &Cli, matches: &ArgMatches, env: &Environment, ui: 
         Verb::Trust(args) => ui.print(&trust::run(args, &session).await?),
         Verb::Node(args) => ui.print(&node::run(args, &session).await?),
         Verb::Repo(args) => ui.print(&repo::run(args, &session).await?),
+        Verb::Mirror(args) => ui.print(&mirror::run(args, &session).await?),
         Verb::Doctor(args) => doctor::run(args, &session).await,
         Verb::Demo(args) => ui.print(&demo::run(args, &session).await?),
         Verb::Help(_) => Ok(()),

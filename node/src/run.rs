@@ -164,11 +164,14 @@ pub async fn start(config: Config) -> Result<Running, Error> {
         let serve = gateway::serve(listener, mode, Arc::clone(&doors), stopped.clone());
         tasks.push(tokio::spawn(serve));
     }
-    tasks.push(tokio::spawn(keeper::run(
-        handle.clone(),
-        Arc::clone(&store),
-        stopped,
-    )));
+    let notes = keeper::Notes::default();
+    let keeper = keeper::Keeper {
+        node: handle.clone(),
+        store: Arc::clone(&store),
+        quota: config.quota,
+        notes: notes.clone(),
+    };
+    tasks.push(tokio::spawn(keeper.run(stopped)));
     let path = config.socket.clone();
     let answers = Answers {
         config,
@@ -179,6 +182,7 @@ pub async fn start(config: Config) -> Result<Running, Error> {
         gateways: gateways.clone(),
         refusals,
         in_flight,
+        notes,
         stop: stop.clone(),
         started: std::time::Instant::now(),
         runtime: tokio::runtime::Handle::current(),

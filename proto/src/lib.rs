@@ -32,6 +32,7 @@ pub mod name;
 pub mod package;
 pub mod render;
 pub mod repo;
+pub mod size;
 pub mod sync;
 pub mod text;
 pub mod ticket;

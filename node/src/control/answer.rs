@@ -3,6 +3,7 @@
 mod doctor;
 mod files;
 mod log;
+mod mirror;
 mod release;
 mod stopped;
 
@@ -25,6 +26,8 @@ use crate::config::Config;
 use crate::core::{Command, Input, Reply, RequestId};
 use crate::driver::Handle;
 use crate::gateway::{Mode, Refusals};
+use crate::in_use::Lease;
+use crate::keeper::Notes;
 use crate::perform::InFlight;
 use crate::snapshot::{RepoSnapshot, Snapshot};
 use crate::store::Store;
@@ -40,6 +43,7 @@ pub(crate) struct Answers {
     pub(crate) gateways: Vec<(SocketAddr, Mode)>,
     pub(crate) refusals: Refusals,
     pub(crate) in_flight: InFlight,
+    pub(crate) notes: Notes,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) started: Instant,
     pub(crate) runtime: tokio::runtime::Handle,
@@ -66,6 +70,7 @@ impl Answers {
         request: Request,
         file: Option<OwnedFd>,
         connection: &mut Connection,
+        lease: &mut Lease,
     ) -> Result<(), Error> {
         if let Request::OpenBlob { hash } = request {
             return self.open_blob(hash, connection);
@@ -76,7 +81,7 @@ impl Answers {
             self.stop.send_replace(true);
             return said;
         }
-        let answered = self.answer_without_file(request, file, connection);
+        let answered = self.answer_without_file(request, file, connection, lease);
         let response =
             answered.unwrap_or_else(|refused| Response::Refused(self.mind_room(refused)));
         connection.send(&response, None)
@@ -100,6 +105,7 @@ impl Answers {
         request: Request,
         file: Option<OwnedFd>,
         connection: &mut Connection,
+        lease: &mut Lease,
     ) -> Answered {
         self.refuse_stopped(&request)?;
         match request {
@@ -141,7 +147,7 @@ impl Answers {
                 entries,
                 checkpoint,
             } => self.append(repo, key, entries, &checkpoint),
-            Request::PutBlob => self.put_blob(file),
+            Request::PutBlob => self.put_blob(file, lease),
             Request::Publish {
                 repo,
                 manifest,
@@ -169,6 +175,9 @@ impl Answers {
                 addresses: self.addresses(),
             }),
             Request::Doctor => Ok(self.doctor()),
+            Request::Mirror => Ok(self.mirror()),
+            Request::Collect { dry_run, used } => self.collect(dry_run, used),
+            Request::Purge { repo } => self.purge(repo),
             Request::RecheckBlob { hash } => self.recheck_blob(&hash),
             Request::Stop | Request::OpenBlob { .. } => Err(failed("this is asked for on its own")),
         }

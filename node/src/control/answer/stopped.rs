@@ -36,7 +36,8 @@ impl About {
             | Request::Append { repo, .. }
             | Request::Publish { repo, .. }
             | Request::Fetch { repo, .. }
-            | Request::Admit { repo, .. } => Self::Reference(RepoRef::Id(*repo)),
+            | Request::Admit { repo, .. }
+            | Request::Purge { repo } => Self::Reference(RepoRef::Id(*repo)),
             Request::Status
             | Request::Peers
             | Request::Stop
@@ -45,7 +46,9 @@ impl About {
             | Request::OpenBlob { .. }
             | Request::RecheckBlob { .. }
             | Request::Addresses
-            | Request::Doctor => Self::Nothing,
+            | Request::Doctor
+            | Request::Mirror
+            | Request::Collect { .. } => Self::Nothing,
         }
     }
 }
