@@ -34,7 +34,7 @@ pub(crate) struct Repo<'a> {
     pub(crate) rules: &'a [Keep],
     /// Releases that are kept by name.
     pub(crate) named: BTreeSet<(&'a Name, &'a Version)>,
-    /// What its view says may not last: nothing is let go for it.
+    /// What its view says may not last: nothing comes and nothing goes for it.
     pub(crate) is_doubtful: bool,
     /// By name, then by version, the lowest first.
     pub(crate) releases: Vec<Release<'a>>,
@@ -131,7 +131,8 @@ pub(crate) fn plan(repos: &[Repo<'_>], other_bytes: u64, quota: Option<u64>) -> 
     // Of each release the rule that wants it soonest.
     let mut wanted: BTreeMap<At, (usize, usize)> = BTreeMap::new();
     for (repo, of) in repos.iter().enumerate() {
-        for rule in 0..of.rules.len() {
+        let rules = if of.is_doubtful { 0 } else { of.rules.len() };
+        for rule in 0..rules {
             for (rank, release) in plan.wanted_by(of, repo, rule) {
                 let soonest = wanted.entry(At { repo, release }).or_insert((rank, rule));
                 *soonest = (*soonest).min((rank, rule));
@@ -231,7 +232,7 @@ impl Plan {
         };
         let (why, is_done) = match here {
             HoldingReason::Published => (Why::Published, true),
-            _ if repo.names(release) => (Why::Named, here.is_offered()),
+            _ if repo.names(release) => (Why::Named, here.is_offered() || repo.is_doubtful),
             HoldingReason::Used | HoldingReason::KeptAndUsed => (Why::Used, true),
             HoldingReason::Kept if repo.is_doubtful => (Why::Doubt, true),
             HoldingReason::Kept => return,
@@ -242,7 +243,7 @@ impl Plan {
     }
 
     fn take_named(&mut self, repo: &Repo<'_>, at: At, release: &Release<'_>, quota: Option<u64>) {
-        if release.here.is_some() || !repo.names(release) {
+        if release.here.is_some() || repo.is_doubtful || !repo.names(release) {
             return;
         }
         let state = match release.size_bytes {
@@ -259,7 +260,7 @@ impl Plan {
     /// Whether the release is here or wanted for a better reason than a rule, and counted.
     fn is_settled(&self, at: At) -> bool {
         let line = self.lines.get(&at);
-        line.is_some_and(|line| matches!(line.why, Why::Published | Why::Named | Why::Doubt))
+        line.is_some_and(|line| matches!(line.why, Why::Published | Why::Named))
     }
 
     /// Packages of which something is still to come.

@@ -490,7 +490,7 @@ pub struct MirrorLine {
 }
 
 /// What a collection removed, or would remove.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Collected {
     /// Files that no release here has.
     pub files: u64,

@@ -174,7 +174,13 @@ pub(crate) const EXAMPLES: &[Examples] = &[
             ),
         ],
     ),
-    ("repo remove", &[("skep repo remove ana", "follow no more")]),
+    (
+        "repo remove",
+        &[
+            ("skep repo remove ana", "follow no more"),
+            ("skep repo remove ana --purge", "and forget it"),
+        ],
+    ),
     (
         "repo settle",
         &[

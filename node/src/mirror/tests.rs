@@ -441,8 +441,10 @@ fn a_yanked_release_counts_for_nothing_and_stays_while_it_is_among_the_newest() 
 }
 
 #[test]
-fn nothing_leaves_while_a_view_is_in_doubt() {
-    let mut drawings = one(vec![vec![sound(9, KEPT)]], vec![]);
+fn nothing_comes_and_nothing_leaves_while_a_view_is_in_doubt() {
+    let packages = vec![vec![sound(9, KEPT), sound(9, None)]];
+    let mut drawings = one(packages, newest(1, None));
     drawings[0].is_doubtful = true;
+    drawings[0].named = vec![(0, 1)];
     assert_eq!(states(&drawings, Some(1)), [said("a0", State::Here)]);
 }

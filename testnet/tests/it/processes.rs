@@ -12,6 +12,7 @@ mod home;
 mod hostile;
 mod l3afd;
 mod lan;
+mod mirror;
 mod nonsense;
 mod refused;
 mod story;
