@@ -25,4 +25,13 @@ pub(crate) enum Action {
     Peers,
     /// Stop the running node
     Stop,
+    /// Remove files that nothing here needs, while a node serves or without one
+    Gc {
+        /// Say what would be removed
+        #[arg(long)]
+        dry_run: bool,
+        /// Let go what `get` or the gateway fetched for use, and no rule keeps (asked)
+        #[arg(long)]
+        used: bool,
+    },
 }
