@@ -5,6 +5,7 @@ mod homes;
 mod json;
 mod mistakes;
 mod nodes;
+mod search;
 mod streams;
 mod templates;
 mod transcripts;
