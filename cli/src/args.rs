@@ -6,6 +6,7 @@
 //! (`tests/schemas/`) and an error case.
 //! A verb is absent until it works.
 
+pub(crate) mod bundle;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod examples;
@@ -45,6 +46,7 @@ pub(crate) struct Cli {
 #[derive(clap::Subcommand)]
 pub(crate) enum Verb {
     New(new::New),
+    #[command(visible_alias = "pack")]
     Publish(publish::Publish),
     Search(search::Search),
     Info(info::Info),
@@ -54,6 +56,7 @@ pub(crate) enum Verb {
     Trust(trust::Trust),
     Node(node::Node),
     Repo(repo::Repo),
+    Bundle(bundle::Bundle),
     Doctor(doctor::Doctor),
     Demo(demo::Demo),
     Help(help::Help),

@@ -3,6 +3,7 @@
 //! A command takes a [`Session`], talks through its [`Ui`], and returns what it found out; it prints
 //! nothing. `key.rs` is the one to imitate.
 
+pub(crate) mod bundle;
 mod contents;
 pub(crate) mod demo;
 pub(crate) mod doctor;
@@ -94,6 +95,7 @@ pub(crate) async fn run(cli: &Cli, matches: &ArgMatches, env: &Environment, ui: 
         Verb::Trust(args) => ui.print(&trust::run(args, &session).await?),
         Verb::Node(args) => ui.print(&node::run(args, &session).await?),
         Verb::Repo(args) => ui.print(&repo::run(args, &session).await?),
+        Verb::Bundle(args) => ui.print(&bundle::run(args, &session).await?),
         Verb::Doctor(args) => doctor::run(args, &session).await,
         Verb::Demo(args) => ui.print(&demo::run(args, &session).await?),
         Verb::Help(_) => Ok(()),

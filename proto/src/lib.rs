@@ -17,6 +17,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod blob;
+pub mod bundle;
 pub mod bytes;
 pub mod claimed;
 pub mod control;

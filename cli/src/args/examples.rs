@@ -27,6 +27,10 @@ pub(crate) const EXAMPLES: &[Examples] = &[
             ("skep publish", "the package in this folder"),
             ("skep publish drop --dry-run", "what would be signed"),
             (
+                "skep pack drop --to drop.skep",
+                "and a file to carry by hand",
+            ),
+            (
                 "skep publish --yank ana/drop@0.1.0 --because TEXT",
                 "do not choose it any more",
             ),
@@ -65,6 +69,7 @@ pub(crate) const EXAMPLES: &[Examples] = &[
         &[
             ("skep get TICKET", "what a friend gave you"),
             ("skep get ana/drop@^2 -o /opt", "the newest 2.x"),
+            ("skep get ./drop.skep", "from a file, without a network"),
             ("skep get ana/drop --dsse", "only the signed manifest"),
         ],
     ),
@@ -77,6 +82,46 @@ pub(crate) const EXAMPLES: &[Examples] = &[
                 "with operations that had no effect",
             ),
         ],
+    ),
+    (
+        "bundle",
+        &[(
+            "skep bundle show drop.skep",
+            "what it has, once it was checked",
+        )],
+    ),
+    (
+        "bundle export",
+        &[
+            (
+                "skep bundle export ana/drop -o drop.skep",
+                "the release that would be chosen",
+            ),
+            (
+                "skep bundle export 'ana/*' -o ana.skep",
+                "everything of it that is held",
+            ),
+        ],
+    ),
+    (
+        "bundle import",
+        &[
+            (
+                "skep bundle import drop.skep --expect ID",
+                "of that repository, or not at all",
+            ),
+            (
+                "skep bundle import drop.skep --dry-run",
+                "what would be new",
+            ),
+        ],
+    ),
+    (
+        "bundle show",
+        &[(
+            "skep bundle show drop.skep",
+            "what it has, once it was checked",
+        )],
     ),
     ("key", &[("skep key", "your name and fingerprint")]),
     (

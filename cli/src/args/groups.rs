@@ -10,7 +10,7 @@ pub(crate) const GROUPS: [(&str, &[&str]); 4] = [
     ("Make", &["new", "publish"]),
     ("Use", &["search", "info", "get", "verify"]),
     ("Trust", &["key", "trust"]),
-    ("Run", &["node", "repo", "doctor"]),
+    ("Run", &["node", "repo", "bundle", "doctor"]),
 ];
 
 /// Verbs that need no group.

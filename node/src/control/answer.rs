@@ -1,5 +1,6 @@
 //! The answers to what commands ask.
 
+mod bundle;
 mod doctor;
 mod files;
 mod log;
@@ -22,6 +23,7 @@ pub(crate) use stopped::{Stopped, without};
 use tokio::sync::watch;
 
 use super::{Connection, Error};
+use crate::bundle::Known;
 use crate::config::Config;
 use crate::core::{Command, Input, Reply, RequestId};
 use crate::driver::Handle;
@@ -68,6 +70,7 @@ impl Answers {
         &self,
         request: Request,
         file: Option<OwnedFd>,
+        known: &mut Option<Known>,
         connection: &mut Connection,
     ) -> Result<(), Error> {
         if let Request::OpenBlob { hash } = request {
@@ -79,7 +82,12 @@ impl Answers {
             self.stop.send_replace(true);
             return said;
         }
-        let answered = self.answer_without_file(request, file, connection);
+        let answered = match request {
+            Request::CheckBundle { .. }
+            | Request::ImportBundle { .. }
+            | Request::ExportBundle { .. } => self.bundle(&request, file, known, connection),
+            request => self.answer_without_file(request, file, connection),
+        };
         let response =
             answered.unwrap_or_else(|refused| Response::Refused(self.mind_room(refused)));
         connection.send(&response, None)
@@ -174,7 +182,11 @@ impl Answers {
             }),
             Request::Doctor => Ok(self.doctor()),
             Request::RecheckBlob { hash } => self.recheck_blob(&hash),
-            Request::Stop | Request::OpenBlob { .. } => Err(failed("this is asked for on its own")),
+            Request::Stop
+            | Request::OpenBlob { .. }
+            | Request::CheckBundle { .. }
+            | Request::ImportBundle { .. }
+            | Request::ExportBundle { .. } => Err(failed("this is asked for on its own")),
         }
     }
 
