@@ -6,8 +6,11 @@
 
 mod answer;
 mod blobs;
+mod described;
+mod gate;
 mod l3afd;
 mod listen;
+mod places;
 mod range;
 mod refusals;
 
@@ -27,7 +30,8 @@ use crate::core::{Input, Reply};
 use crate::driver::Handle;
 use crate::store::Store;
 use blobs::Blobs;
-use l3afd::Archives;
+use described::Archives;
+use l3afd::Fetching;
 
 /// How long the event loop may take to answer before the node counts as stuck.
 const LIVE_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
@@ -80,6 +84,7 @@ pub(crate) struct Doors {
     store: Arc<dyn Store>,
     blobs: Blobs,
     archives: Archives,
+    fetching: Fetching,
     refusals: Refusals,
 }
 
@@ -90,6 +95,7 @@ impl Doors {
             store,
             blobs: Blobs::default(),
             archives: Archives::default(),
+            fetching: Fetching::default(),
             refusals,
         }
     }
@@ -107,28 +113,37 @@ fn routes(doors: Arc<Doors>, mode: Mode) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route(l3afd::ROUTE, get(l3afd::archive))
+        .layer(axum::middleware::from_fn(gate::pass))
         .with_state(Door { doors, mode })
+}
+
+/// Whether the event loop turns: it answers within [`LIVE_WITHIN`].
+pub(crate) async fn turns(node: &Handle) -> bool {
+    let answered = tokio::time::timeout(LIVE_WITHIN, node.ask(Input::Probed)).await;
+    matches!(answered, Ok(Some(Reply::Done)))
 }
 
 /// 200 while the event loop turns.
 async fn healthz(State(door): State<Door>) -> (StatusCode, &'static str) {
-    let asked = door.doors.node.ask(Input::Probed);
-    match tokio::time::timeout(LIVE_WITHIN, asked).await {
-        Ok(Some(Reply::Done)) => (StatusCode::OK, "ok\n"),
-        _ => (
+    match turns(&door.doors.node).await {
+        true => (StatusCode::OK, "ok\n"),
+        false => (
             StatusCode::SERVICE_UNAVAILABLE,
             "the event loop does not turn\n",
         ),
     }
 }
 
+/// Why the node is not ready, once it listens: the store takes no writes.
+pub(crate) fn unready(node: &Handle) -> Option<String> {
+    let why = node.snapshot().read_only.clone();
+    why.map(|why| format!("read-only: {why}"))
+}
+
 /// 200 when the store is open and takes writes. Peers are not required: an air-gapped node is ready.
 async fn readyz(State(door): State<Door>) -> (StatusCode, String) {
-    match &door.doors.node.snapshot().read_only {
+    match unready(&door.doors.node) {
         None => (StatusCode::OK, "ready\n".to_owned()),
-        Some(why) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("read-only: {why}\n"),
-        ),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::process::{Resource, getrlimit, setrlimit};
 use skep_proto::hash::Blake3;
 use skep_proto::id::{NodeId, RepoId};
 use skep_proto::sync::blobs::List;
@@ -103,6 +104,7 @@ struct Opened {
 pub async fn start(config: Config) -> Result<Running, Error> {
     let me = NodeId::from_key(config.key.key());
     let followed = repos::read_all(&config.repos)?;
+    raise_descriptor_limit();
     let Opened {
         store,
         restored,
@@ -201,6 +203,16 @@ pub async fn start(config: Config) -> Result<Running, Error> {
     })
 }
 
+/// As many descriptors as the system lets this process have: each connection and each file that is
+/// sent needs one, and many systems begin with 1,024 for the sake of programs that use `select`.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the limit of descriptors stays as it is");
+    }
+}
+
 async fn open_store(config: &Config) -> Result<Opened, Error> {
     let (path, faults) = (config.store.clone(), config.faults.clone());
     let opened = tokio::task::spawn_blocking(move || {
@@ -242,6 +254,27 @@ impl Running {
     /// Where the HTTP side listens.
     pub fn gateways(&self) -> &[(SocketAddr, Mode)] {
         &self.gateways
+    }
+
+    /// Whether the event loop turns, as `/healthz` says it.
+    pub async fn turns(&self) -> bool {
+        gateway::turns(&self.handle).await
+    }
+
+    /// Why `/readyz` does not say 200, if it does not.
+    pub fn unready(&self) -> Option<String> {
+        gateway::unready(&self.handle)
+    }
+
+    /// Waits until `/readyz` says 200.
+    pub async fn ready(&self) {
+        let mut handle = self.handle.clone();
+        // Looked at again after each change; without a driver nothing changes any more.
+        while self.unready().is_some() {
+            if !handle.changed().await {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// Waits until somebody stops the node through the control socket.
