@@ -55,8 +55,8 @@ pub(super) fn write(dir: &Path, version: &str) -> Result<PathBuf> {
 }
 
 /// Makes a package of the object and one large file that `size_bytes` of noise fill.
-pub(super) fn write_large(dir: &Path, name: &str, size_bytes: u64) -> Result<()> {
-    write_noise(dir, &[(name, size_bytes)])
+pub(super) fn write_large(dir: &Path, name: &str, version: &str, size_bytes: u64) -> Result<()> {
+    write_noise(dir, version, &[(name, size_bytes)])
 }
 
 /// The same of as many large files as there are sizes.
@@ -66,10 +66,10 @@ pub(super) fn write_parts(dir: &Path, sizes_bytes: &[u64]) -> Result<()> {
         .collect();
     let names = names.iter().map(String::as_str);
     let parts: Vec<(&str, u64)> = names.zip(sizes_bytes.iter().copied()).collect();
-    write_noise(dir, &parts)
+    write_noise(dir, "1.0.0", &parts)
 }
 
-fn write_noise(dir: &Path, files: &[(&str, u64)]) -> Result<()> {
+fn write_noise(dir: &Path, version: &str, files: &[(&str, u64)]) -> Result<()> {
     use std::io::Read as _;
     fs::create_dir_all(dir)?;
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/demo");
@@ -84,7 +84,7 @@ fn write_noise(dir: &Path, files: &[(&str, u64)]) -> Result<()> {
         large.sync_all()?;
     }
     let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
-    fs::write(dir.join("skep.toml"), source("1.0.0", &names))?;
+    fs::write(dir.join("skep.toml"), source(version, &names))?;
     Ok(())
 }
 
