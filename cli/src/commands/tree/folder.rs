@@ -46,8 +46,7 @@ impl Place {
     fn parse(text: &str) -> Option<Self> {
         let parts: Vec<&str> = text.split('/').collect();
         let fits = |part: &&str| is_plain(part) && !part.starts_with('.');
-        (parts.len() == DEPTH && parts.iter().all(|part| fits(&part)))
-            .then(|| Self(text.to_owned()))
+        (parts.len() == DEPTH && parts.iter().all(fits)).then(|| Self(text.to_owned()))
     }
 }
 
