@@ -104,6 +104,7 @@ fn serve(stream: UnixStream, answers: &Answers) {
     if !greeted {
         return;
     }
+    let mut known = None;
     loop {
         let (request, file) = match connection.receive() {
             Ok(received) => received,
@@ -114,7 +115,7 @@ fn serve(stream: UnixStream, answers: &Answers) {
                 return;
             }
         };
-        if let Err(error) = answers.answer(request, file, &mut connection) {
+        if let Err(error) = answers.answer(request, file, &mut known, &mut connection) {
             tracing::debug!(%error, "a control connection ended in mid-answer");
             return;
         }

@@ -16,6 +16,7 @@ use crate::control::{self, Answers, Socket, Stopped};
 use crate::core::{Core, Input};
 use crate::driver::{Driver, Handle, Parts};
 use crate::gateway::{Doors, Gateway, Mode, Refusals};
+use crate::search::{self, Search};
 use crate::snapshot::Snapshot;
 use crate::store::disk::Disk;
 use crate::store::{self, Event, Store};
@@ -150,6 +151,9 @@ pub async fn start(config: Config) -> Result<Running, Error> {
     // Readers look at the snapshot: what is followed stands in it once the next input is answered.
     handle.ask(Input::Probed).await;
     let refusals = Refusals::default();
+    let search = Search::new(Arc::clone(&store));
+    let following = search::follow(search.clone(), handle.clone(), stopped.clone());
+    tasks.push(tokio::spawn(following));
     let doors = Doors::new(handle.clone(), Arc::clone(&store), refusals.clone());
     let doors = Arc::new(doors);
     let mut gateways = Vec::new();
@@ -178,6 +182,7 @@ pub async fn start(config: Config) -> Result<Running, Error> {
         net: net.clone(),
         gateways: gateways.clone(),
         refusals,
+        search,
         in_flight,
         stop: stop.clone(),
         started: std::time::Instant::now(),
@@ -237,6 +242,27 @@ impl Running {
     /// Where the HTTP side listens.
     pub fn gateways(&self) -> &[(SocketAddr, Mode)] {
         &self.gateways
+    }
+
+    /// Whether the event loop turns, as `/healthz` says it.
+    pub async fn turns(&self) -> bool {
+        gateway::turns(&self.handle).await
+    }
+
+    /// Why `/readyz` does not say 200, if it does not.
+    pub fn unready(&self) -> Option<String> {
+        gateway::unready(&self.handle)
+    }
+
+    /// Waits until `/readyz` says 200.
+    pub async fn ready(&self) {
+        let mut handle = self.handle.clone();
+        // Looked at again after each change; without a driver nothing changes any more.
+        while self.unready().is_some() {
+            if !handle.changed().await {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// Waits until somebody stops the node through the control socket.

@@ -6,12 +6,18 @@
 //! are handed over by descriptor: with [`Request::PutBlob`] to the node, with [`Response::Blob`]
 //! from it.
 
+mod bundle;
+mod of_view;
+
 use serde::{Deserialize, Serialize};
 
 use crate::hash::{Blake3, Sha256};
 use crate::id::{HandleId, RepoId};
 use crate::key::Key;
 use crate::name::{Name, Version};
+use crate::search::{Found, Page};
+
+pub use bundle::{Bundle, BundleRelease, BundleRepo, Yanked};
 
 /// Version of this protocol: a command of another version says "restart the node" instead of guessing.
 pub const VERSION: u32 = 1;
@@ -53,6 +59,11 @@ pub enum Request {
         normal: bool,
         allow_yanked: bool,
         accept_change: bool,
+    },
+    /// Packages that fit a query, as a person typed it.
+    Search {
+        query: String,
+        page: Page,
     },
     /// What is held of one key's log, from an entry on.
     Log {
@@ -104,6 +115,23 @@ pub enum Request {
     /// Where this node can be reached, for a ticket.
     Addresses,
     Doctor,
+    /// Reads a .skep file, whose descriptor comes with it, to its end: what it has, and what of that
+    /// is new here. Progress comes meanwhile.
+    CheckBundle {
+        expect: Option<RepoId>,
+    },
+    /// The same, then takes what is new, of repositories that are followed.
+    ImportBundle {
+        expect: Option<RepoId>,
+        /// Its files, though its logs are behind what is held.
+        older: bool,
+        /// Offer the files to peers.
+        offer: bool,
+    },
+    /// Writes a .skep file of these releases, by reference, into the descriptor that comes with it.
+    ExportBundle {
+        releases: Vec<String>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +150,7 @@ pub enum Response {
         packages: Vec<Package>,
     },
     Release(Box<Release>),
+    Found(Found),
     Log(Log),
     /// What was put, or, with a descriptor beside it, what is handed over.
     Blob(BlobRef),
@@ -130,6 +159,7 @@ pub enum Response {
         addresses: Vec<String>,
     },
     Doctor(Doctor),
+    Bundle(Box<Bundle>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

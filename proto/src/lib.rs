@@ -17,6 +17,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod blob;
+pub mod bundle;
 pub mod bytes;
 pub mod claimed;
 pub mod control;
@@ -33,6 +34,7 @@ pub mod name;
 pub mod package;
 pub mod render;
 pub mod repo;
+pub mod search;
 pub mod sync;
 pub mod text;
 pub mod ticket;

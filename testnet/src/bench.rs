@@ -6,16 +6,19 @@
 mod blob;
 mod clone;
 mod control;
+mod crowd;
 mod finding;
 mod get;
 mod home;
 mod lines;
 mod machine;
+mod mirror;
 mod nginx;
 mod package;
 mod ping;
 mod product;
 mod publish;
+mod search;
 mod start;
 
 use std::path::{Path, PathBuf};
@@ -41,8 +44,11 @@ pub(crate) struct Args {
 enum Name {
     /// Every bench but `clone`
     All,
-    /// Start to ready, idle memory, size of the binary
+    /// Start to ready and idle memory, of a small home and of one with 10,000 releases; size of the
+    /// binary
     Start,
+    /// Searching 10,000 packages, beside a look at every one
+    Search,
     /// A package of six files, beside curl from nginx over TLS
     Get,
     /// Publish until it is seen on another node, beside a ping of libp2p
@@ -71,8 +77,9 @@ impl Bench<'_> {
 type Run = fn(&Bench<'_>) -> Result<Vec<Finding>>;
 
 /// The benches that measure, in the order of `all`: the longest last.
-const MEASURED: [(Name, &str, Run); 4] = [
+const MEASURED: [(Name, &str, Run); 5] = [
     (Name::Start, "start", start::run),
+    (Name::Search, "search", search::run),
     (Name::Get, "get", get::run),
     (Name::Publish, "publish", publish::run),
     (Name::Blob, "blob", blob::run),

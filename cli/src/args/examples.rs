@@ -27,12 +27,30 @@ pub(crate) const EXAMPLES: &[Examples] = &[
             ("skep publish", "the package in this folder"),
             ("skep publish drop --dry-run", "what would be signed"),
             (
+                "skep pack drop --to drop.skep",
+                "and a file to carry by hand",
+            ),
+            (
                 "skep publish --yank ana/drop@0.1.0 --because TEXT",
                 "do not choose it any more",
             ),
             (
                 "skep publish --deprecate ana/drop --successor filter",
                 "use another package",
+            ),
+        ],
+    ),
+    (
+        "search",
+        &[
+            ("skep search", "every package of what you follow"),
+            (
+                "skep search rate limit hook:xdp",
+                "words, and where it attaches",
+            ),
+            (
+                "skep search kernel:5.15 license:GPL-2.0-only trusted:yes",
+                "what you could use",
             ),
         ],
     ),
@@ -51,6 +69,7 @@ pub(crate) const EXAMPLES: &[Examples] = &[
         &[
             ("skep get TICKET", "what a friend gave you"),
             ("skep get ana/drop@^2 -o /opt", "the newest 2.x"),
+            ("skep get ./drop.skep", "from a file, without a network"),
             ("skep get ana/drop --dsse", "only the signed manifest"),
             (
                 "skep get ana/drop --snippet l3afd --iface eth0",
@@ -67,6 +86,46 @@ pub(crate) const EXAMPLES: &[Examples] = &[
                 "with operations that had no effect",
             ),
         ],
+    ),
+    (
+        "bundle",
+        &[(
+            "skep bundle show drop.skep",
+            "what it has, once it was checked",
+        )],
+    ),
+    (
+        "bundle export",
+        &[
+            (
+                "skep bundle export ana/drop -o drop.skep",
+                "the release that would be chosen",
+            ),
+            (
+                "skep bundle export 'ana/*' -o ana.skep",
+                "everything of it that is held",
+            ),
+        ],
+    ),
+    (
+        "bundle import",
+        &[
+            (
+                "skep bundle import drop.skep --expect ID",
+                "of that repository, or not at all",
+            ),
+            (
+                "skep bundle import drop.skep --dry-run",
+                "what would be new",
+            ),
+        ],
+    ),
+    (
+        "bundle show",
+        &[(
+            "skep bundle show drop.skep",
+            "what it has, once it was checked",
+        )],
     ),
     ("key", &[("skep key", "your name and fingerprint")]),
     (
@@ -195,6 +254,27 @@ pub(crate) const EXAMPLES: &[Examples] = &[
         ],
     ),
     (
+        "completions",
+        &[
+            (
+                "skep completions bash",
+                "to /usr/share/bash-completion/completions/skep",
+            ),
+            (
+                "skep completions zsh",
+                "to /usr/share/zsh/vendor-completions/_skep",
+            ),
+            (
+                "skep completions fish",
+                "to /usr/share/fish/vendor_completions.d/skep.fish",
+            ),
+        ],
+    ),
+    (
+        "man",
+        &[("skep man /usr/local/share/man", "as root: man skep")],
+    ),
+    (
         "help",
         &[
             ("skep help key new", "a verb"),
@@ -202,6 +282,12 @@ pub(crate) const EXAMPLES: &[Examples] = &[
         ],
     ),
 ];
+
+/// The lines of a verb.
+pub(crate) fn of(verb: &str) -> &'static [(&'static str, &'static str)] {
+    let found = EXAMPLES.iter().find(|(of, _)| *of == verb);
+    found.map_or(&[], |(_, lines)| lines)
+}
 
 /// The same command with examples at the end of every page.
 pub(super) fn on_every_page(mut command: Command) -> Command {

@@ -7,7 +7,7 @@ use skep_proto::ebpf::Direction;
 /// Fetch a release, verified, if you trust its publisher
 #[derive(clap::Args)]
 pub(crate) struct Get {
-    /// `REPO/NAME`, `REPO/NAME@VERSION`, or a ticket `skept1…`
+    /// `REPO/NAME`, `REPO/NAME@VERSION`, a ticket `skept1…`, or a file `./NAME.skep`
     pub(crate) reference: String,
     /// Where to put the folder NAME-VERSION
     #[arg(short, long, value_name = "DIR", default_value = ".")]

@@ -1,6 +1,7 @@
 //! `skep get`: trust is decided before anything is fetched, and again at the end.
 
 mod ask;
+mod file;
 mod folder;
 mod snippet;
 
@@ -9,9 +10,12 @@ use std::path::Path;
 
 use skep_proto::control::{Release, Request, Response};
 use skep_proto::hash::Blake3;
+use skep_proto::id::HandleId;
 use skep_proto::package::dsse::{IN_TOTO, envelope};
 use skep_proto::package::manifest::Manifest;
 use skep_proto::ticket::Ticket;
+
+use file::{get_from, is_file};
 
 use super::parse::parse_package;
 use super::release::{against, called, checked_manifest, refused, release, signatures};
@@ -25,6 +29,13 @@ use crate::report::{Report, Value};
 use snippet::Target;
 
 pub(crate) async fn run(args: &Get, session: &Session<'_>) -> Result<Report> {
+    if is_file(&args.reference) {
+        // Everything that proves it is in the file: nobody is asked.
+        let mut client = Client::connect_offline(session).await?;
+        let got = get_from(args, session, &mut client).await;
+        client.close().await;
+        return got;
+    }
     let is_ticket = args.reference.trim_start().starts_with("skept1");
     let ticket = if is_ticket {
         Some(parse_ticket(&args.reference)?)
@@ -65,18 +76,27 @@ async fn get(
     session: &Session<'_>,
     client: &mut Client,
 ) -> Result<Report> {
-    let target = match args.snippet {
-        Some(Snippet::L3afd) => Some(Target::of(args, session, client).await?),
-        None => None,
-    };
     let reference = match ticket {
         Some(ticket) => by_ticket(ticket, args, session, client).await?,
         None => args.reference.clone(),
     };
+    get_release(&reference, args, session, client).await
+}
+
+async fn get_release(
+    reference: &str,
+    args: &Get,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<Report> {
+    let target = match args.snippet {
+        Some(Snippet::L3afd) => Some(Target::of(args, session, client).await?),
+        None => None,
+    };
     if args.normal {
         session.ui.warn("normal mode: your policy is skipped for this release; hashes and signatures still hold");
     }
-    let release = release(request(&reference, args), client).await?;
+    let release = release(request(reference, args), client).await?;
     let (found, _) = checked_manifest(&release)?;
     if args.dsse {
         return Ok(dsse(&release));
@@ -172,7 +192,20 @@ async fn by_ticket(
         return Err(list_packages(alias.as_str(), client).await?);
     };
     let reference = format!("{alias}/{package}");
-    let release = release(request(&reference, args), client).await?;
+    asked(&reference, ticket.handle.as_ref(), args, session, client).await?;
+    Ok(reference)
+}
+
+/// Asks whether its publisher is to be trusted, if that is all that speaks against a release. A
+/// ticket names the `handle` that was recommended.
+pub(super) async fn asked(
+    reference: &str,
+    handle: Option<&HandleId>,
+    args: &Get,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<()> {
+    let release = release(request(reference, args), client).await?;
     checked_manifest(&release)?;
     let only_trust = release
         .facts
@@ -180,23 +213,21 @@ async fn by_ticket(
         .filter(|fact| fact.outcome == skep_proto::control::FactOutcome::Fail)
         .all(|fact| fact.check == "publisher");
     if release.admitted || !only_trust {
-        return Ok(reference);
+        return Ok(());
     }
-    // The ticket's maker named a handle: another owner now is not what was recommended.
-    if ticket
-        .handle
-        .is_some_and(|handle| handle != release.owner.id)
-    {
+    // Another owner now is not what was recommended.
+    if handle.is_some_and(|handle| *handle != release.owner.id) {
         return Err(refused(&release));
     }
     session.ui.say(&publisher_line(&release.owner));
-    lookalike::warn(&alias, Some(package), session)?;
+    if let Some(alias) = &release.alias {
+        lookalike::warn(alias, Some(&release.name), session)?;
+    }
     let question = format!("trust {} for {reference}?", release.owner.label);
     if !session.ui.confirm(&question, false)? {
         return Err(refused(&release));
     }
-    believe_for(&release, session, client).await?;
-    Ok(reference)
+    believe_for(&release, session, client).await
 }
 
 /// A ticket without a package lists them.

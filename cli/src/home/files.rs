@@ -160,8 +160,43 @@ struct Temporary {
     held: File,
 }
 
+/// A new file that somebody else writes into; it appears whole, in the place of one that may be
+/// there, or not at all.
+pub(crate) struct Unfinished {
+    temporary: Temporary,
+    path: PathBuf,
+}
+
+impl Unfinished {
+    pub(crate) fn begin(path: &Path, mode: u32) -> std::io::Result<Self> {
+        Ok(Self {
+            temporary: Temporary::begin(path, mode)?,
+            path: path.to_owned(),
+        })
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.temporary.held
+    }
+
+    /// It is whole: on the disk under its name when this returns.
+    pub(crate) fn finish(self) -> std::io::Result<()> {
+        self.temporary.held.sync_all()?;
+        fs::rename(&self.temporary.path, &self.path)?;
+        sync_folder_of(&self.path)
+    }
+}
+
 impl Temporary {
     fn write(beside: &Path, bytes: &[u8], mode: u32, steps: &Steps) -> std::io::Result<Self> {
+        let mut temporary = Self::begin(beside, mode)?;
+        temporary.held.write_all(bytes)?;
+        faults::hit(steps.before_fsync);
+        temporary.held.sync_all()?;
+        Ok(temporary)
+    }
+
+    fn begin(beside: &Path, mode: u32) -> std::io::Result<Self> {
         let name = beside.file_name().unwrap_or_default().to_string_lossy();
         let path = folder_of(beside).join(unfinished(&name));
         // One that was left by a process of our number may have another mode.
@@ -171,14 +206,10 @@ impl Temporary {
             .create_new(true)
             .mode(mode)
             .open(&path)?;
-        let mut temporary = Self {
+        Ok(Self {
             path,
             held: hold(file),
-        };
-        temporary.held.write_all(bytes)?;
-        faults::hit(steps.before_fsync);
-        temporary.held.sync_all()?;
-        Ok(temporary)
+        })
     }
 }
 

@@ -105,6 +105,13 @@ fn keys() {
 }
 
 #[test]
+fn completions_and_manual() {
+    let fixture = Fixture::new();
+    check(&fixture, "completions", "completions bash");
+    check(&fixture, "man", "man manuals");
+}
+
+#[test]
 fn doctor() {
     let fixture = Fixture::new();
     check(&fixture, "doctor", "doctor");
@@ -126,6 +133,7 @@ fn packages() {
     check(&fixture, "get", "get ana/drop");
     check(&fixture, "get.dsse", "get ana/drop --dsse");
     check(&fixture, "verify", "verify ana/drop --explain");
+    check(&fixture, "search", "search drop");
     check(
         &fixture,
         "publish.status",

@@ -1,9 +1,11 @@
 //! The answers to what commands ask.
 
+mod bundle;
 mod doctor;
 mod files;
 mod log;
 mod release;
+mod search;
 mod stopped;
 
 use std::net::SocketAddr;
@@ -21,11 +23,13 @@ pub(crate) use stopped::{Stopped, without};
 use tokio::sync::watch;
 
 use super::{Connection, Error};
+use crate::bundle::Known;
 use crate::config::Config;
 use crate::core::{Command, Input, Reply, RequestId};
 use crate::driver::Handle;
 use crate::gateway::{Mode, Refusals};
 use crate::perform::InFlight;
+use crate::search::Search;
 use crate::snapshot::{RepoSnapshot, Snapshot};
 use crate::store::Store;
 use crate::{net, repos};
@@ -39,6 +43,7 @@ pub(crate) struct Answers {
     pub(crate) net: net::Net,
     pub(crate) gateways: Vec<(SocketAddr, Mode)>,
     pub(crate) refusals: Refusals,
+    pub(crate) search: Search,
     pub(crate) in_flight: InFlight,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) started: Instant,
@@ -65,6 +70,7 @@ impl Answers {
         &self,
         request: Request,
         file: Option<OwnedFd>,
+        known: &mut Option<Known>,
         connection: &mut Connection,
     ) -> Result<(), Error> {
         if let Request::OpenBlob { hash } = request {
@@ -76,7 +82,12 @@ impl Answers {
             self.stop.send_replace(true);
             return said;
         }
-        let answered = self.answer_without_file(request, file, connection);
+        let answered = match request {
+            Request::CheckBundle { .. }
+            | Request::ImportBundle { .. }
+            | Request::ExportBundle { .. } => self.bundle(&request, file, known, connection),
+            request => self.answer_without_file(request, file, connection),
+        };
         let response =
             answered.unwrap_or_else(|refused| Response::Refused(self.mind_room(refused)));
         connection.send(&response, None)
@@ -133,6 +144,7 @@ impl Answers {
                 };
                 self.release(&package, &asked)
             }
+            Request::Search { query, page } => self.find(&query, &page),
             Request::Log { repo, key, from } => self.log(&repo, &key, from),
             Request::PutRoot { repo, root } => self.put_root(repo, &root),
             Request::Append {
@@ -170,7 +182,11 @@ impl Answers {
             }),
             Request::Doctor => Ok(self.doctor()),
             Request::RecheckBlob { hash } => self.recheck_blob(&hash),
-            Request::Stop | Request::OpenBlob { .. } => Err(failed("this is asked for on its own")),
+            Request::Stop
+            | Request::OpenBlob { .. }
+            | Request::CheckBundle { .. }
+            | Request::ImportBundle { .. }
+            | Request::ExportBundle { .. } => Err(failed("this is asked for on its own")),
         }
     }
 

@@ -14,6 +14,7 @@ mod l3afd;
 mod lan;
 mod nonsense;
 mod refused;
+mod service;
 mod snippet;
 mod story;
 mod together;

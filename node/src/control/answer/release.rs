@@ -1,6 +1,6 @@
 //! The release that a reference means, and what this node thinks of it.
 
-use skep_proto::control::{Hex, Refusal, Refused, Release, Response, Said};
+use skep_proto::control::{Handle, Hex, Refusal, Refused, Release, ReleaseLine, Response, Said};
 use skep_proto::hash::Sha256;
 use skep_proto::log::entry::{Body, Parsed, parse};
 use skep_proto::name::{Name, PackageRef, Version};
@@ -10,7 +10,7 @@ use skep_proto::trust::Asked;
 
 use super::{Answered, Answers, failed, not_found, repo_of};
 use crate::release;
-use crate::snapshot::{NotFound, RepoSnapshot, facts, release_line};
+use crate::snapshot::{NotFound, RepoSnapshot, facts};
 
 impl Answers {
     pub(super) fn release(&self, package: &str, asked: &Asked) -> Answered {
@@ -55,9 +55,9 @@ impl Answers {
                 .iter()
                 .map(|(key, signature)| (*key, Hex(signature.as_bytes().to_vec())))
                 .collect(),
-            owner: repo.handle(view, owner),
+            owner: Handle::of(view, owner),
             signers: subject.signers.iter().copied().collect(),
-            line: release_line(&subject.version, release),
+            line: ReleaseLine::of(&subject.version, release),
             held: repo.holdings.contains_key(&subject.manifest),
             admitted: resolved.decision.admitted,
             facts: facts(&resolved.decision),

@@ -41,11 +41,16 @@ impl About {
             | Request::Peers
             | Request::Stop
             | Request::Reload
+            | Request::Search { .. }
             | Request::PutBlob
             | Request::OpenBlob { .. }
             | Request::RecheckBlob { .. }
             | Request::Addresses
-            | Request::Doctor => Self::Nothing,
+            | Request::Doctor
+            // Which repositories a file is of is known once it was read.
+            | Request::CheckBundle { .. }
+            | Request::ImportBundle { .. }
+            | Request::ExportBundle { .. } => Self::Nothing,
         }
     }
 }
@@ -56,11 +61,20 @@ impl Answers {
         if self.stopped.is_empty() {
             return Ok(());
         }
-        let About::Reference(reference) = About::of(request) else {
-            return Ok(());
-        };
+        match About::of(request) {
+            About::Reference(reference) => self.refuse_stopped_one(&reference),
+            About::Nothing => Ok(()),
+        }
+    }
+
+    /// The same of a repository that a file is of.
+    pub(super) fn refuse_stopped_repo(&self, repo: &RepoId) -> Result<(), Refused> {
+        self.refuse_stopped_one(&RepoRef::Id(*repo))
+    }
+
+    fn refuse_stopped_one(&self, reference: &RepoRef) -> Result<(), Refused> {
         let all = self.stopped_named();
-        let found = all.iter().find(|(id, alias, _)| match &reference {
+        let found = all.iter().find(|(id, alias, _)| match reference {
             RepoRef::Id(asked) => asked == id,
             RepoRef::Alias(asked) => alias.as_ref() == Some(asked),
         });
