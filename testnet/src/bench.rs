@@ -8,6 +8,7 @@ mod clone;
 mod control;
 mod crowd;
 mod finding;
+mod gateway;
 mod get;
 mod home;
 mod lines;
@@ -55,6 +56,8 @@ enum Name {
     Publish,
     /// A file of 1 GiB between two nodes, beside curl from nginx and b3sum
     Blob,
+    /// Archives over HTTP, beside nginx that serves the same files
+    Gateway,
     /// Lines of code and of tests, for each crate
     Lines,
     /// The commands of the README, each in a clean clone: an hour
@@ -77,11 +80,12 @@ impl Bench<'_> {
 type Run = fn(&Bench<'_>) -> Result<Vec<Finding>>;
 
 /// The benches that measure, in the order of `all`: the longest last.
-const MEASURED: [(Name, &str, Run); 5] = [
+const MEASURED: [(Name, &str, Run); 6] = [
     (Name::Start, "start", start::run),
     (Name::Search, "search", search::run),
     (Name::Get, "get", get::run),
     (Name::Publish, "publish", publish::run),
+    (Name::Gateway, "gateway", gateway::run),
     (Name::Blob, "blob", blob::run),
 ];
 

@@ -220,3 +220,21 @@ fn errors() {
          \"details\":[],\"causes\":[],\"hint\":\"skep key new\"}\n"
     );
 }
+
+#[test]
+fn bundles() {
+    let fixture = Fixture::new();
+    fixture.run("publish drop --yes --to drop.skep");
+    check(
+        &fixture,
+        "bundle.export",
+        "bundle export ana/drop -o again.skep",
+    );
+    check(&fixture, "bundle.show", "bundle show drop.skep");
+    fixture.new_home("there");
+    check(
+        &fixture,
+        "bundle.import",
+        "bundle import drop.skep --yes --home there",
+    );
+}

@@ -99,7 +99,7 @@ impl Artifact {
             Format::TarGz => {
                 let tar = tar::render(&members)?;
                 let crc32 = gzip::crc32(&tar, &members);
-                Ok(gzip::render(&tar, crc32))
+                Ok(gzip::render(tar, crc32))
             }
         }
     }

@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 
+use super::client::{get, unpack, with_gateways};
 use super::home::{Home, author};
-use super::l3afd::{get, unpack, with_gateways};
 
 /// What is asked for on a machine of which nothing is known but that it has loopback.
 const SNIPPET: [&str; 8] = [
