@@ -17,10 +17,12 @@ pub(crate) mod help;
 pub(crate) mod info;
 pub(crate) mod key;
 pub(crate) mod man;
+pub(crate) mod mirror;
 pub(crate) mod new;
 pub(crate) mod node;
 pub(crate) mod publish;
 pub(crate) mod repo;
+pub(crate) mod search;
 pub(crate) mod trust;
 pub(crate) mod verify;
 
@@ -49,6 +51,7 @@ pub(crate) enum Verb {
     New(new::New),
     #[command(visible_alias = "pack")]
     Publish(publish::Publish),
+    Search(search::Search),
     Info(info::Info),
     Get(get::Get),
     Verify(verify::Verify),
@@ -57,6 +60,7 @@ pub(crate) enum Verb {
     Node(node::Node),
     Repo(repo::Repo),
     Bundle(bundle::Bundle),
+    Mirror(mirror::Mirror),
     Doctor(doctor::Doctor),
     Demo(demo::Demo),
     Completions(completions::Completions),

@@ -3,6 +3,7 @@
 //! A command takes a [`Session`], talks through its [`Ui`], and returns what it found out; it prints
 //! nothing. `key.rs` is the one to imitate.
 
+mod archive;
 pub(crate) mod bundle;
 pub(crate) mod completions;
 mod contents;
@@ -10,6 +11,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod get;
 pub(crate) mod help;
+mod host;
 pub(crate) mod info;
 pub(crate) mod key;
 mod lookalike;
@@ -20,6 +22,8 @@ mod parse;
 pub(crate) mod publish;
 mod release;
 pub(crate) mod repo;
+pub(crate) mod search;
+pub(crate) mod tree;
 pub(crate) mod trust;
 pub(crate) mod verify;
 
@@ -90,6 +94,7 @@ pub(crate) async fn run(cli: &Cli, matches: &ArgMatches, env: &Environment, ui: 
     match verb {
         Verb::New(args) => ui.print(&new::run(args, &session)?),
         Verb::Publish(args) => ui.print(&publish::run(args, &session).await?),
+        Verb::Search(args) => ui.print(&search::run(args, &session).await?),
         Verb::Info(args) => ui.print(&info::run(args, &session).await?),
         Verb::Get(args) => ui.print(&get::run(args, &session).await?),
         Verb::Verify(args) => ui.print(&verify::run(args, &session).await?),
@@ -98,6 +103,7 @@ pub(crate) async fn run(cli: &Cli, matches: &ArgMatches, env: &Environment, ui: 
         Verb::Node(args) => ui.print(&node::run(args, &session).await?),
         Verb::Repo(args) => ui.print(&repo::run(args, &session).await?),
         Verb::Bundle(args) => ui.print(&bundle::run(args, &session).await?),
+        Verb::Mirror(args) => ui.print(&tree::write(&args.tree, &args.platform, &session).await?),
         Verb::Doctor(args) => doctor::run(args, &session).await,
         Verb::Demo(args) => ui.print(&demo::run(args, &session).await?),
         Verb::Help(_) | Verb::Completions(_) | Verb::Man(_) => Ok(()),

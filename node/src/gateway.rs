@@ -6,8 +6,11 @@
 
 mod answer;
 mod blobs;
+mod described;
+mod gate;
 mod l3afd;
 mod listen;
+mod places;
 mod range;
 mod refusals;
 
@@ -27,7 +30,8 @@ use crate::core::{Input, Reply};
 use crate::driver::Handle;
 use crate::store::Store;
 use blobs::Blobs;
-use l3afd::Archives;
+use described::Archives;
+use l3afd::Fetching;
 
 /// How long the event loop may take to answer before the node counts as stuck.
 const LIVE_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
@@ -80,6 +84,7 @@ pub(crate) struct Doors {
     store: Arc<dyn Store>,
     blobs: Blobs,
     archives: Archives,
+    fetching: Fetching,
     refusals: Refusals,
 }
 
@@ -90,6 +95,7 @@ impl Doors {
             store,
             blobs: Blobs::default(),
             archives: Archives::default(),
+            fetching: Fetching::default(),
             refusals,
         }
     }
@@ -107,6 +113,7 @@ fn routes(doors: Arc<Doors>, mode: Mode) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route(l3afd::ROUTE, get(l3afd::archive))
+        .layer(axum::middleware::from_fn(gate::pass))
         .with_state(Door { doors, mode })
 }
 

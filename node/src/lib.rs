@@ -16,6 +16,7 @@ mod release;
 pub mod repos;
 pub mod restore;
 pub mod run;
+pub mod search;
 pub mod snapshot;
 pub mod store;
 

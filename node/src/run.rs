@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::process::{Resource, getrlimit, setrlimit};
 use skep_proto::hash::Blake3;
 use skep_proto::id::{NodeId, RepoId};
 use skep_proto::sync::blobs::List;
@@ -16,6 +17,7 @@ use crate::control::{self, Answers, Socket, Stopped};
 use crate::core::{Core, Input};
 use crate::driver::{Driver, Handle, Parts};
 use crate::gateway::{Doors, Gateway, Mode, Refusals};
+use crate::search::{self, Search};
 use crate::snapshot::Snapshot;
 use crate::store::disk::Disk;
 use crate::store::{self, Event, Store};
@@ -102,6 +104,7 @@ struct Opened {
 pub async fn start(config: Config) -> Result<Running, Error> {
     let me = NodeId::from_key(config.key.key());
     let followed = repos::read_all(&config.repos)?;
+    raise_descriptor_limit();
     let Opened {
         store,
         restored,
@@ -150,6 +153,9 @@ pub async fn start(config: Config) -> Result<Running, Error> {
     // Readers look at the snapshot: what is followed stands in it once the next input is answered.
     handle.ask(Input::Probed).await;
     let refusals = Refusals::default();
+    let search = Search::new(Arc::clone(&store));
+    let following = search::follow(search.clone(), handle.clone(), stopped.clone());
+    tasks.push(tokio::spawn(following));
     let doors = Doors::new(handle.clone(), Arc::clone(&store), refusals.clone());
     let doors = Arc::new(doors);
     let mut gateways = Vec::new();
@@ -178,6 +184,7 @@ pub async fn start(config: Config) -> Result<Running, Error> {
         net: net.clone(),
         gateways: gateways.clone(),
         refusals,
+        search,
         in_flight,
         stop: stop.clone(),
         started: std::time::Instant::now(),
@@ -194,6 +201,16 @@ pub async fn start(config: Config) -> Result<Running, Error> {
         socket,
         damage,
     })
+}
+
+/// As many descriptors as the system lets this process have: each connection and each file that is
+/// sent needs one, and many systems begin with 1,024 for the sake of programs that use `select`.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the limit of descriptors stays as it is");
+    }
 }
 
 async fn open_store(config: &Config) -> Result<Opened, Error> {

@@ -15,6 +15,7 @@ use crate::hash::{Blake3, Sha256};
 use crate::id::{HandleId, RepoId};
 use crate::key::Key;
 use crate::name::{Name, Version};
+use crate::search::{Found, Page};
 
 pub use bundle::{Bundle, BundleRelease, BundleRepo, Yanked};
 
@@ -58,6 +59,11 @@ pub enum Request {
         normal: bool,
         allow_yanked: bool,
         accept_change: bool,
+    },
+    /// Packages that fit a query, as a person typed it.
+    Search {
+        query: String,
+        page: Page,
     },
     /// What is held of one key's log, from an entry on.
     Log {
@@ -144,6 +150,7 @@ pub enum Response {
         packages: Vec<Package>,
     },
     Release(Box<Release>),
+    Found(Found),
     Log(Log),
     /// What was put, or, with a descriptor beside it, what is handed over.
     Blob(BlobRef),

@@ -41,6 +41,20 @@ pub(crate) const EXAMPLES: &[Examples] = &[
         ],
     ),
     (
+        "search",
+        &[
+            ("skep search", "every package of what you follow"),
+            (
+                "skep search rate limit hook:xdp",
+                "words, and where it attaches",
+            ),
+            (
+                "skep search kernel:5.15 license:GPL-2.0-only trusted:yes",
+                "what you could use",
+            ),
+        ],
+    ),
+    (
         "info",
         &[
             ("skep info ana/drop", "the release that would be chosen"),
@@ -57,6 +71,10 @@ pub(crate) const EXAMPLES: &[Examples] = &[
             ("skep get ana/drop@^2 -o /opt", "the newest 2.x"),
             ("skep get ./drop.skep", "from a file, without a network"),
             ("skep get ana/drop --dsse", "only the signed manifest"),
+            (
+                "skep get ana/drop --snippet l3afd --iface eth0",
+                "the payload to post to l3afd",
+            ),
         ],
     ),
     (
@@ -205,10 +223,27 @@ pub(crate) const EXAMPLES: &[Examples] = &[
         ],
     ),
     (
+        "mirror",
+        &[
+            (
+                "skep mirror --tree /srv/l3afd",
+                "for file:///srv/l3afd/REPO",
+            ),
+            (
+                "skep mirror --tree /media/stick --platform noble",
+                "for one distribution",
+            ),
+        ],
+    ),
+    (
         "doctor",
         &[
             ("skep doctor", "exit 6 if something is wrong"),
             ("skep doctor --config", "each setting, and where it is from"),
+            (
+                "skep doctor --l3afd l3afd.cfg payload.json",
+                "what l3afd would get, and what it does",
+            ),
         ],
     ),
     (

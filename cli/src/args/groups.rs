@@ -8,9 +8,9 @@ use anstyle::Style;
 /// shown.
 pub(crate) const GROUPS: [(&str, &[&str]); 4] = [
     ("Make", &["new", "publish"]),
-    ("Use", &["info", "get", "verify"]),
+    ("Use", &["search", "info", "get", "verify"]),
     ("Trust", &["key", "trust"]),
-    ("Run", &["node", "repo", "bundle", "doctor"]),
+    ("Run", &["node", "repo", "mirror", "bundle", "doctor"]),
 ];
 
 /// Verbs that need no group.

@@ -5,6 +5,7 @@ mod doctor;
 mod files;
 mod log;
 mod release;
+mod search;
 mod stopped;
 
 use std::net::SocketAddr;
@@ -28,6 +29,7 @@ use crate::core::{Command, Input, Reply, RequestId};
 use crate::driver::Handle;
 use crate::gateway::{Mode, Refusals};
 use crate::perform::InFlight;
+use crate::search::Search;
 use crate::snapshot::{RepoSnapshot, Snapshot};
 use crate::store::Store;
 use crate::{net, repos};
@@ -41,6 +43,7 @@ pub(crate) struct Answers {
     pub(crate) net: net::Net,
     pub(crate) gateways: Vec<(SocketAddr, Mode)>,
     pub(crate) refusals: Refusals,
+    pub(crate) search: Search,
     pub(crate) in_flight: InFlight,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) started: Instant,
@@ -141,6 +144,7 @@ impl Answers {
                 };
                 self.release(&package, &asked)
             }
+            Request::Search { query, page } => self.find(&query, &page),
             Request::Log { repo, key, from } => self.log(&repo, &key, from),
             Request::PutRoot { repo, root } => self.put_root(repo, &root),
             Request::Append {

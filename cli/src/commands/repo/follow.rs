@@ -37,6 +37,7 @@ pub(crate) async fn follow(
             meet(&known, ticket, &repos)?;
             client.ask(Request::Reload).await?;
             catch_up(&known.alias, ticket, session, client).await?;
+            compare_root(&known.alias, ticket, session, client).await?;
             let before = known.alias.clone();
             let now = called(known.alias, alias, ticket, &repos, client).await?;
             if now != before {
@@ -69,6 +70,40 @@ async fn catch_up(
         }
         done => done,
     }
+}
+
+/// Compares the root document that a ticket names with the one that is followed here: a person gave
+/// the ticket, so what it names is another channel's word.
+async fn compare_root(
+    alias: &Name,
+    ticket: &Ticket,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<()> {
+    let known = repo(alias.as_str(), client).await?;
+    let (version, sha256) = ticket.root;
+    if known.line.version == version && known.root_sha256.is_some_and(|held| held != sha256) {
+        return Err(CliError::new(
+            Exit::Untrusted,
+            format!(
+                "this ticket names another root document of version {version} of `{alias}` than the \
+                 one that you follow"
+            ),
+            Hint::new(format!(
+                "one of the two is not what its owners meant: ask them which, by another channel\n\
+                 yours: skep repo show {alias}"
+            )),
+        )
+        .detail("ticket", sha256.to_string()));
+    }
+    if known.line.version < version {
+        session.ui.warn(&format!(
+            "the ticket names version {version} of the root document of `{alias}`, and none newer \
+             than {} was found yet",
+            known.line.version
+        ));
+    }
+    Ok(())
 }
 
 /// Begins to follow; what could not be met is forgotten again.

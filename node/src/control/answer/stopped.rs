@@ -41,6 +41,7 @@ impl About {
             | Request::Peers
             | Request::Stop
             | Request::Reload
+            | Request::Search { .. }
             | Request::PutBlob
             | Request::OpenBlob { .. }
             | Request::RecheckBlob { .. }
