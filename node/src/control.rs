@@ -41,7 +41,7 @@ impl Drop for Socket {
 
 /// Listens on `path`, mode 0600. A socket that nobody answers is replaced; the lock of the store
 /// has made sure that no other node owns it.
-pub(crate) fn listen(path: &Path, answers: Answers) -> io::Result<Socket> {
+pub(crate) fn listen(path: &Path, answers: Arc<Answers>) -> io::Result<Socket> {
     if path.exists() {
         std::fs::remove_file(path)?;
     }
@@ -54,7 +54,7 @@ pub(crate) fn listen(path: &Path, answers: Answers) -> io::Result<Socket> {
     let closed = Arc::clone(&socket.closed);
     std::thread::Builder::new()
         .name("control".into())
-        .spawn(move || accept(&listener, &Arc::new(answers), &closed))?;
+        .spawn(move || accept(&listener, &answers, &closed))?;
     Ok(socket)
 }
 

@@ -27,6 +27,7 @@ use crate::bundle::Known;
 use crate::config::Config;
 use crate::core::{Command, Input, Reply, RequestId};
 use crate::driver::Handle;
+use crate::gateway::pages::About;
 use crate::gateway::{Mode, Refusals};
 use crate::perform::InFlight;
 use crate::search::Search;
@@ -114,8 +115,10 @@ impl Answers {
     ) -> Answered {
         self.refuse_stopped(&request)?;
         match request {
-            Request::Status => Ok(self.status()),
-            Request::Peers => Ok(self.peers()),
+            Request::Status => Ok(Response::Status(self.status())),
+            Request::Peers => Ok(Response::Peers {
+                peers: self.peers(),
+            }),
             Request::Reload => self.reload(),
             Request::AwaitSync { repo, wait_s } => self.await_sync(repo, wait_s, connection),
             Request::Repo { repo } => {
@@ -190,26 +193,6 @@ impl Answers {
         }
     }
 
-    fn status(&self) -> Response {
-        let snapshot = self.node.snapshot();
-        Response::Status(Status {
-            version: self.config.version.to_owned(),
-            node: *snapshot.me.key(),
-            pid: std::process::id(),
-            up_s: self.started.elapsed().as_secs(),
-            peers: snapshot.peers.len(),
-            addresses: self.addresses(),
-            repos: snapshot
-                .repos()
-                .map(|repo| self.line(repo))
-                .chain(self.stopped_lines())
-                .collect(),
-            gateways: self.gateway_lines(),
-            refusals: self.refusals.all(),
-            read_only: snapshot.read_only.clone(),
-        })
-    }
-
     /// A repository in one line. What the disk spoiled, and nobody has brought back yet, is missing
     /// from a view that is well otherwise.
     fn line(&self, repo: &RepoSnapshot) -> RepoLine {
@@ -239,19 +222,6 @@ impl Answers {
         addresses.extend(self.net.addresses());
         addresses.dedup();
         addresses
-    }
-
-    fn peers(&self) -> Response {
-        let snapshot = self.node.snapshot();
-        let peers = snapshot.peers.iter();
-        Response::Peers {
-            peers: peers
-                .map(|(node, repos)| Peer {
-                    node: *node.key(),
-                    repos: repos.iter().copied().collect(),
-                })
-                .collect(),
-        }
     }
 
     fn reload(&self) -> Answered {
@@ -337,6 +307,39 @@ impl Answers {
 
     fn ask(&self, input: impl FnOnce(RequestId) -> Input) -> Result<Reply, Refused> {
         self.node.ask_blocking(input).ok_or_else(stopping)
+    }
+}
+
+impl About for Answers {
+    fn status(&self) -> Status {
+        let snapshot = self.node.snapshot();
+        Status {
+            version: self.config.version.to_owned(),
+            node: *snapshot.me.key(),
+            pid: std::process::id(),
+            up_s: self.started.elapsed().as_secs(),
+            peers: snapshot.peers.len(),
+            addresses: self.addresses(),
+            repos: snapshot
+                .repos()
+                .map(|repo| self.line(repo))
+                .chain(self.stopped_lines())
+                .collect(),
+            gateways: self.gateway_lines(),
+            refusals: self.refusals.all(),
+            read_only: snapshot.read_only.clone(),
+        }
+    }
+
+    fn peers(&self) -> Vec<Peer> {
+        let snapshot = self.node.snapshot();
+        let peers = snapshot.peers.iter();
+        peers
+            .map(|(node, repos)| Peer {
+                node: *node.key(),
+                repos: repos.iter().copied().collect(),
+            })
+            .collect()
     }
 }
 

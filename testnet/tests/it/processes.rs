@@ -18,6 +18,7 @@ mod l3afd;
 mod lan;
 mod nonsense;
 mod objects;
+mod pages;
 mod refused;
 mod service;
 mod snippet;
