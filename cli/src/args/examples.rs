@@ -27,7 +27,7 @@ pub(crate) const EXAMPLES: &[Examples] = &[
             ("skep publish", "the package in this folder"),
             ("skep publish drop --dry-run", "what would be signed"),
             (
-                "skep pack drop --to drop.skep",
+                "skep publish drop --to drop.skep",
                 "and a file to carry by hand",
             ),
             (
@@ -86,13 +86,6 @@ pub(crate) const EXAMPLES: &[Examples] = &[
                 "with operations that had no effect",
             ),
         ],
-    ),
-    (
-        "bundle",
-        &[(
-            "skep bundle show drop.skep",
-            "what it has, once it was checked",
-        )],
     ),
     (
         "bundle export",
