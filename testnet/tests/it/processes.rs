@@ -6,6 +6,7 @@
 mod abuse;
 mod altered;
 mod archives;
+mod bundle;
 mod client;
 mod crash;
 mod damage;
@@ -18,5 +19,8 @@ mod lan;
 mod nonsense;
 mod objects;
 mod refused;
+mod service;
+mod snippet;
 mod story;
 mod together;
+mod tree;
