@@ -16,6 +16,7 @@ mod machine;
 mod mirror;
 mod nginx;
 mod package;
+mod pages;
 mod ping;
 mod product;
 mod publish;
@@ -58,6 +59,8 @@ enum Name {
     Blob,
     /// Archives over HTTP, beside nginx that serves the same files
     Gateway,
+    /// Pages for a browser: bytes and requests of a first view, requests per second
+    Pages,
     /// Lines of code and of tests, for each crate
     Lines,
     /// The commands of the README, each in a clean clone: an hour
@@ -80,12 +83,13 @@ impl Bench<'_> {
 type Run = fn(&Bench<'_>) -> Result<Vec<Finding>>;
 
 /// The benches that measure, in the order of `all`: the longest last.
-const MEASURED: [(Name, &str, Run); 5] = [
+const MEASURED: [(Name, &str, Run); 7] = [
     (Name::Start, "start", start::run),
     (Name::Search, "search", search::run),
     (Name::Get, "get", get::run),
     (Name::Publish, "publish", publish::run),
     (Name::Gateway, "gateway", gateway::run),
+    (Name::Pages, "pages", pages::run),
     (Name::Blob, "blob", blob::run),
 ];
 
