@@ -34,7 +34,7 @@ use crate::error::{CliError, Exit, Hint, Result, quoted};
 use crate::ui::Ui;
 
 pub(crate) use files::{
-    Lock, Unfinished, clean_up_after, hold, lock, read_bytes, read_edited, read_if_there,
+    Lock, Unfinished, clean_up_after, hold, lock, name, read_bytes, read_edited, read_if_there,
     read_text, replace, unfinished, write_new,
 };
 

@@ -138,25 +138,33 @@ fn routes(doors: Arc<Doors>, mode: Mode, address: Option<SocketAddr>) -> Router 
         })
 }
 
+/// Whether the event loop turns: it answers within [`LIVE_WITHIN`].
+pub(crate) async fn turns(node: &Handle) -> bool {
+    let answered = tokio::time::timeout(LIVE_WITHIN, node.ask(Input::Probed)).await;
+    matches!(answered, Ok(Some(Reply::Done)))
+}
+
 /// 200 while the event loop turns.
 async fn healthz(State(door): State<Door>) -> (StatusCode, &'static str) {
-    let asked = door.doors.node.ask(Input::Probed);
-    match tokio::time::timeout(LIVE_WITHIN, asked).await {
-        Ok(Some(Reply::Done)) => (StatusCode::OK, "ok\n"),
-        _ => (
+    match turns(&door.doors.node).await {
+        true => (StatusCode::OK, "ok\n"),
+        false => (
             StatusCode::SERVICE_UNAVAILABLE,
             "the event loop does not turn\n",
         ),
     }
 }
 
+/// Why the node is not ready, once it listens: the store takes no writes.
+pub(crate) fn unready(node: &Handle) -> Option<String> {
+    let why = node.snapshot().read_only.clone();
+    why.map(|why| format!("read-only: {why}"))
+}
+
 /// 200 when the store is open and takes writes. Peers are not required: an air-gapped node is ready.
 async fn readyz(State(door): State<Door>) -> (StatusCode, String) {
-    match &door.doors.node.snapshot().read_only {
+    match unready(&door.doors.node) {
         None => (StatusCode::OK, "ready\n".to_owned()),
-        Some(why) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("read-only: {why}\n"),
-        ),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
 }

@@ -260,6 +260,27 @@ impl Running {
         &self.gateways
     }
 
+    /// Whether the event loop turns, as `/healthz` says it.
+    pub async fn turns(&self) -> bool {
+        gateway::turns(&self.handle).await
+    }
+
+    /// Why `/readyz` does not say 200, if it does not.
+    pub fn unready(&self) -> Option<String> {
+        gateway::unready(&self.handle)
+    }
+
+    /// Waits until `/readyz` says 200.
+    pub async fn ready(&self) {
+        let mut handle = self.handle.clone();
+        // Looked at again after each change; without a driver nothing changes any more.
+        while self.unready().is_some() {
+            if !handle.changed().await {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// Waits until somebody stops the node through the control socket.
     pub async fn stopped(&self) {
         let mut stop = self.stop.subscribe();

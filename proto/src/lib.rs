@@ -27,6 +27,7 @@ pub mod hash;
 pub mod id;
 pub mod json;
 pub mod key;
+pub mod l3afd;
 pub mod limits;
 pub mod log;
 pub mod name;

@@ -71,6 +71,10 @@ pub(crate) const EXAMPLES: &[Examples] = &[
             ("skep get ana/drop@^2 -o /opt", "the newest 2.x"),
             ("skep get ./drop.skep", "from a file, without a network"),
             ("skep get ana/drop --dsse", "only the signed manifest"),
+            (
+                "skep get ana/drop --snippet l3afd --iface eth0",
+                "the payload to post to l3afd",
+            ),
         ],
     ),
     (
@@ -219,10 +223,27 @@ pub(crate) const EXAMPLES: &[Examples] = &[
         ],
     ),
     (
+        "mirror",
+        &[
+            (
+                "skep mirror --tree /srv/l3afd",
+                "for file:///srv/l3afd/REPO",
+            ),
+            (
+                "skep mirror --tree /media/stick --platform noble",
+                "for one distribution",
+            ),
+        ],
+    ),
+    (
         "doctor",
         &[
             ("skep doctor", "exit 6 if something is wrong"),
             ("skep doctor --config", "each setting, and where it is from"),
+            (
+                "skep doctor --l3afd l3afd.cfg payload.json",
+                "what l3afd would get, and what it does",
+            ),
         ],
     ),
     (
@@ -233,6 +254,27 @@ pub(crate) const EXAMPLES: &[Examples] = &[
         ],
     ),
     (
+        "completions",
+        &[
+            (
+                "skep completions bash",
+                "to /usr/share/bash-completion/completions/skep",
+            ),
+            (
+                "skep completions zsh",
+                "to /usr/share/zsh/vendor-completions/_skep",
+            ),
+            (
+                "skep completions fish",
+                "to /usr/share/fish/vendor_completions.d/skep.fish",
+            ),
+        ],
+    ),
+    (
+        "man",
+        &[("skep man /usr/local/share/man", "as root: man skep")],
+    ),
+    (
         "help",
         &[
             ("skep help key new", "a verb"),
@@ -240,6 +282,12 @@ pub(crate) const EXAMPLES: &[Examples] = &[
         ],
     ),
 ];
+
+/// The lines of a verb.
+pub(crate) fn of(verb: &str) -> &'static [(&'static str, &'static str)] {
+    let found = EXAMPLES.iter().find(|(of, _)| *of == verb);
+    found.map_or(&[], |(_, lines)| lines)
+}
 
 /// The same command with examples at the end of every page.
 pub(super) fn on_every_page(mut command: Command) -> Command {

@@ -68,10 +68,16 @@ fn refused(path: &Path, why: &str) -> CliError {
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32, steps: &Steps) -> Result<()> {
     let failed = |e| CliError::io("write", path, &e);
     let temporary = Temporary::write(path, bytes, mode, steps).map_err(failed)?;
-    faults::hit(steps.before_naming);
-    fs::rename(&temporary.path, path).map_err(failed)?;
-    faults::hit(steps.after_naming);
+    name(&temporary.path, path, steps).map_err(failed)?;
     sync_folder_of(path).map_err(failed)
+}
+
+/// Gives a file that is whole, and on the disk, a name that another may have until then.
+pub(crate) fn name(whole: &Path, path: &Path, steps: &Steps) -> std::io::Result<()> {
+    faults::hit(steps.before_naming);
+    fs::rename(whole, path)?;
+    faults::hit(steps.after_naming);
+    Ok(())
 }
 
 /// Writes a new file that appears whole or not at all, on the disk when this returns.

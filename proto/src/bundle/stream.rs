@@ -9,6 +9,9 @@ use crate::render::tar::{self, BLOCK_BYTES};
 use super::contents::{self, CONTENTS_BYTES_MAX, Item};
 use super::{CONTENTS_PATH, Error, header};
 
+/// Where a header says the size: what stands before it is the same in every first header.
+const SIZE_AT: usize = 124;
+
 /// Who hears what stands in a file.
 pub(super) trait Sink {
     /// All files, in order.
@@ -98,12 +101,19 @@ impl Stream {
     pub(super) fn finish(&self) -> Result<(), Error> {
         match self.step {
             Step::Over => Ok(()),
-            _ if self.at == 0 => Err(Error::NotABundle),
+            _ if self.next.is_none() && !self.has_begun() => Err(Error::NotABundle),
             _ => Err(Error::Cut {
                 at: self.at,
                 size: self.size_bytes(),
             }),
         }
+    }
+
+    /// Whether what there is of the first header may become one.
+    fn has_begun(&self) -> bool {
+        let first = header(CONTENTS_PATH, 0);
+        let told = self.held.len().min(SIZE_AT);
+        self.contents_size > 0 || (told > 0 && self.held[..told] == first[..told])
     }
 
     fn header(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Result<usize, Error> {

@@ -6,6 +6,7 @@
 mod abuse;
 mod altered;
 mod archives;
+mod bundle;
 mod client;
 mod crash;
 mod damage;
@@ -19,5 +20,8 @@ mod nonsense;
 mod objects;
 mod pages;
 mod refused;
+mod service;
+mod snippet;
 mod story;
 mod together;
+mod tree;

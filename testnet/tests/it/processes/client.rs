@@ -137,8 +137,7 @@ impl L3afd {
             artifact,
         } = wanted;
         let into = self.folder.join(name).join(version);
-        let stem = artifact.split('.').next().unwrap_or_default();
-        let program = into.join(stem);
+        let program = program(&into, artifact);
         if program.exists() {
             return Ok(program);
         }
@@ -149,6 +148,21 @@ impl L3afd {
         )?;
         extract(artifact, &body, &into)?;
         Ok(program)
+    }
+}
+
+/// Where the program is looked for in the folder of a version.
+fn program(version: &Path, artifact: &str) -> PathBuf {
+    version.join(artifact.split('.').next().unwrap_or_default())
+}
+
+/// Unpacks a body into the folder of a version, and gives that of the program.
+pub(super) fn unpack(body: &[u8], into: &Path, artifact: &str) -> Result<PathBuf, String> {
+    extract(artifact, body, into)?;
+    let program = program(into, artifact);
+    match program.is_dir() {
+        true => Ok(program),
+        false => Err(format!("there is no `{}`", program.display())),
     }
 }
 
