@@ -17,6 +17,7 @@ mod machine;
 mod mirror;
 mod nginx;
 mod package;
+mod pages;
 mod ping;
 mod product;
 mod publish;
@@ -64,6 +65,8 @@ enum Name {
     Bundle,
     /// Archives over HTTP, beside nginx that serves the same files
     Gateway,
+    /// Pages for a browser: bytes and requests of a first view, requests per second
+    Pages,
     /// Lines of code and of tests, for each crate
     Lines,
     /// The commands of the README, each in a clean clone: an hour
@@ -94,6 +97,7 @@ const MEASURED: [(Name, &str, Run); 7] = [
     (Name::Publish, "publish", publish::run),
     (Name::Bundle, "bundle", bundle::run),
     (Name::Gateway, "gateway", gateway::run),
+    (Name::Pages, "pages", pages::run),
     (Name::Blob, "blob", blob::run),
 ];
 
