@@ -48,6 +48,18 @@ impl Handle {
         Arc::clone(&self.snapshot.borrow())
     }
 
+    /// Of no driver: it shows what a test sends.
+    #[cfg(test)]
+    pub(crate) fn showing(snapshot: watch::Receiver<Arc<Snapshot>>) -> Self {
+        let (turns, _) = mpsc::channel(1);
+        Self {
+            turns,
+            snapshot,
+            requests: Arc::default(),
+            in_use: InUse::default(),
+        }
+    }
+
     /// Blobs that work in progress needs.
     pub(crate) fn in_use(&self) -> &InUse {
         &self.in_use

@@ -8,6 +8,9 @@
 //! before the first of its blobs goes: a node that is killed between has blobs too many, never too
 //! few. Who has a file open reads on; the name goes, not the bytes.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,9 +4,12 @@
 //! release they are. Until then a [`Lease`] keeps a collection from taking them for nobody's.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Seek, SeekFrom};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use skep_proto::hash::Blake3;
+
+use crate::store::{self, BlobInfo, Store};
 
 /// Who uses what, of one node.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +53,27 @@ impl Lease {
             *all.entry(hash).or_default() += 1;
             self.blobs.push(hash);
         }
+    }
+
+    /// Copies a file into the store, from where it stands to its end; the blob stays from then on.
+    ///
+    /// # Errors
+    /// The store's, or those of reading the file.
+    pub(crate) fn import(
+        &mut self,
+        store: &dyn Store,
+        from: &mut (impl Read + Seek),
+    ) -> Result<BlobInfo, store::Error> {
+        let start = from.stream_position().map_err(store::Error::Source)?;
+        let info = store.import(from)?;
+        self.add([info.hash]);
+        if store.blob(&info.hash)?.is_some() {
+            return Ok(info);
+        }
+        // A collection took it before anybody knew which one it is; now that cannot be.
+        let again = from.seek(SeekFrom::Start(start));
+        again.map_err(store::Error::Source)?;
+        store.import(from)
     }
 }
 

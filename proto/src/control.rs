@@ -511,7 +511,8 @@ pub struct MirrorLine {
     /// `ALIAS/NAME@VERSION`.
     pub release: String,
     pub size_bytes: Option<u64>,
-    /// `published`, `named`, `used`, the pattern of a rule; none if nothing wants it.
+    /// `published`, `named`, `used`, `doubt`, `unlisted`, or the pattern of a rule; none if nothing
+    /// wants it.
     pub why: Option<String>,
     /// `here`, `missing`, `no-room` or `leaves`.
     pub state: String,

@@ -30,7 +30,7 @@ pub(crate) enum Action {
         /// Say what would be removed
         #[arg(long)]
         dry_run: bool,
-        /// Let go what `get` or the gateway fetched for use, and no rule keeps (asked)
+        /// First let go what was only fetched for use, and what no repository lists any more (asked)
         #[arg(long)]
         used: bool,
     },

@@ -192,6 +192,7 @@ impl Host {
 }
 
 mod branches;
+mod holdings;
 mod walks;
 
 const SESSION: SessionId = SessionId(1);

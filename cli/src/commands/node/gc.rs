@@ -23,7 +23,7 @@ pub(crate) async fn collect(
         }
         let count = would.let_go.len();
         let question = format!(
-            "let go {count} releases that were used here? A gateway fetches them again when it is asked"
+            "let go {count} releases that were used here, which a gateway has to fetch again when it is asked?"
         );
         if count > 0 && !session.ui.confirm(&question, false)? {
             return Err(CliError::new(

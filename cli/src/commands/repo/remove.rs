@@ -70,7 +70,7 @@ pub(super) async fn remove(
 
 fn agree(name: &str, session: &Session<'_>) -> Result<()> {
     let question = format!(
-        "forget everything that is stored of `{name}`? What was published here may be nowhere else"
+        "forget everything that is stored of `{name}`, what was published here and may be nowhere else too?"
     );
     match session.ui.confirm(&question, false)? {
         true => Ok(()),

@@ -14,23 +14,14 @@ use crate::core::{Command, Holding, HoldingReason, Input, Reply, WantEnd};
 use crate::in_use::Lease;
 use crate::release::{self, Files};
 use crate::snapshot::Snapshot;
-use crate::store;
 
 impl Answers {
     /// A file, into the store; from then on in use by whoever handed it over.
     pub(super) fn put_blob(&self, file: Option<OwnedFd>, lease: &mut Lease) -> Answered {
-        use std::io::Seek as _;
         let file = file.ok_or_else(|| failed("no file came with the request"))?;
         let mut file = std::fs::File::from(file);
-        let broken = |e: store::Error| failed(crate::in_words(&e));
-        let info = self.store.import(&mut file).map_err(broken)?;
-        lease.add([info.hash]);
-        if self.store.blob(&info.hash).map_err(broken)?.is_none() {
-            // A collection took it before it was known which one it is; now that cannot be.
-            let again = file.rewind();
-            again.map_err(|e| failed(format!("could not read the file again: {e}")))?;
-            self.store.import(&mut file).map_err(broken)?;
-        }
+        let info = lease.import(self.store.as_ref(), &mut file);
+        let info = info.map_err(|e| failed(crate::in_words(&e)))?;
         Ok(Response::Blob(BlobRef {
             hash: info.hash,
             size_bytes: info.size,

@@ -38,6 +38,7 @@ impl Answers {
                 .into_iter()
                 .map(|(at, line)| self.line_of(&snapshot, &repos, at, line))
                 .chain(unlisted(&snapshot, &repos))
+                .chain(forgotten(&snapshot, &repos))
                 .collect(),
             left_off,
         })
@@ -100,15 +101,29 @@ impl Answers {
     /// Removes what nobody has. Asked for by a person, so what lies there for an hour goes.
     pub(super) fn collect(&self, dry_run: bool, used: bool) -> Answered {
         let snapshot = self.node.snapshot();
-        let mut let_go = Vec::new();
-        let mut going = BTreeSet::new();
+        let (mut let_go, mut going) = (Vec::new(), BTreeSet::new());
+        let mut orders = Vec::new();
         for repo in snapshot.stored().filter(|_| used) {
+            let names = names(repo);
             for (manifest, holding) in repo.holdings.iter() {
-                if holding.why.without(HoldingReason::Used).is_none() {
+                let mut left = Some(holding.why);
+                for why in reasons_to_go(repo, names.contains_key(manifest)) {
+                    let before = left;
+                    left = left.and_then(|left| left.without(why));
+                    if left != before {
+                        let (repo, manifest) = (repo.id, *manifest);
+                        orders.push(Command::LetGo {
+                            repo,
+                            manifest,
+                            why,
+                        });
+                    }
+                }
+                if left.is_none() {
                     going.insert((repo.id, *manifest));
                 }
-                if holding.why.is_used() {
-                    let_go.push((repo.id, *manifest, release_of(repo, manifest)));
+                if left != Some(holding.why) {
+                    let_go.push(called_in(repo, &names, manifest));
                 }
             }
         }
@@ -119,13 +134,8 @@ impl Answers {
             ..gc::Collected::default()
         };
         if !dry_run {
-            for (repo, manifest, _) in &let_go {
-                let (repo, manifest, why) = (*repo, *manifest, HoldingReason::Used);
-                self.command(Command::LetGo {
-                    repo,
-                    manifest,
-                    why,
-                })?;
+            for order in orders {
+                self.command(order)?;
             }
             left = gc::remove(&freed, &self.node, self.store.as_ref()).map_err(not_removed)?;
         }
@@ -136,21 +146,21 @@ impl Answers {
             size_bytes: left.size_bytes + swept.size_bytes,
             fresh_files: swept.fresh,
             fresh_bytes: swept.fresh_bytes,
-            let_go: let_go.into_iter().map(|(.., called)| called).collect(),
+            let_go,
         }))
     }
 
     /// Forgets a repository that is no longer followed, then removes what it alone had.
     pub(super) fn purge(&self, id: RepoId) -> Answered {
         let snapshot = self.node.snapshot();
-        let repo = snapshot.stored().find(|repo| repo.id == id);
-        let manifests = repo.iter().flat_map(|repo| repo.holdings.keys());
-        let going: BTreeSet<_> = manifests.map(|manifest| (id, *manifest)).collect();
-        let let_go = repo.iter().flat_map(|repo| {
-            let manifests = repo.holdings.keys();
-            manifests.map(|manifest| release_of(repo, manifest))
-        });
-        let let_go = let_go.collect();
+        let (mut let_go, mut going) = (Vec::new(), BTreeSet::new());
+        for repo in snapshot.stored().filter(|repo| repo.id == id) {
+            let names = names(repo);
+            for manifest in repo.holdings.keys() {
+                let_go.push(called_in(repo, &names, manifest));
+                going.insert((id, *manifest));
+            }
+        }
         let freed = gc::freed(&snapshot, &going);
         self.command(Command::Purge { repo: id })?;
         let removed = gc::remove(&freed, &self.node, self.store.as_ref());
@@ -179,16 +189,33 @@ fn called(snapshot: &Snapshot, id: RepoId) -> String {
     repo.map_or_else(|| id.to_string(), |repo| repo.called())
 }
 
-/// What people call a release that is held.
-fn release_of(repo: &RepoSnapshot, manifest: &Sha256) -> String {
+/// For which reasons a person who makes room need not hold a release: that it was used, and whatever
+/// else if its repository for certain no longer has it.
+fn reasons_to_go(repo: &RepoSnapshot, has_a_name: bool) -> Vec<HoldingReason> {
+    let is_certain = repo.settings.is_some() && repo.view.is_some() && !repo.is_doubtful();
+    match has_a_name || !is_certain {
+        true => vec![HoldingReason::Used],
+        false => vec![HoldingReason::Used, HoldingReason::Kept],
+    }
+}
+
+/// `NAME@VERSION` of every manifest that somebody published in a repository.
+fn names(repo: &RepoSnapshot) -> BTreeMap<Sha256, String> {
     let packages = repo.view.iter().flat_map(|view| view.packages.values());
-    let mut releases = packages.flat_map(|package| {
+    let releases = packages.flat_map(|package| {
         let releases = package.releases.iter();
         releases.map(move |(version, release)| (&package.name, version, release))
     });
-    let found = releases.find(|(.., release)| release.claims.contains_key(manifest));
-    match found {
-        Some((name, version, _)) => format!("{}/{name}@{version}", repo.called()),
+    let named = releases.flat_map(|(name, version, release)| {
+        let manifests = release.claims.keys();
+        manifests.map(move |manifest| (*manifest, format!("{name}@{version}")))
+    });
+    named.collect()
+}
+
+fn called_in(repo: &RepoSnapshot, names: &BTreeMap<Sha256, String>, manifest: &Sha256) -> String {
+    match names.get(manifest) {
+        Some(release) => format!("{}/{release}", repo.called()),
         None => format!("{}/{manifest}", repo.called()),
     }
 }
@@ -242,6 +269,31 @@ fn rules(snapshot: &Snapshot, repos: &[Repo<'_>], plan: &Plan) -> Vec<MirrorRule
         }
     }
     all
+}
+
+/// Releases that are here, of which the view knows nothing: they stay until a person says otherwise.
+fn forgotten(snapshot: &Snapshot, repos: &[Repo<'_>]) -> Vec<MirrorLine> {
+    let mut lines = Vec::new();
+    for repo in snapshot.stored() {
+        let known = repos.iter().filter(|of| of.id == repo.id);
+        let known: BTreeSet<Sha256> = known
+            .flat_map(|of| &of.releases)
+            .map(|r| r.manifest)
+            .collect();
+        for (manifest, holding) in repo.holdings.iter() {
+            if !known.contains(manifest) {
+                lines.push(MirrorLine {
+                    release: format!("{}/{manifest}", repo.called()),
+                    size_bytes: Some(holding.size_bytes()),
+                    why: Some("unlisted".to_owned()),
+                    state: "here".to_owned(),
+                    because: None,
+                });
+            }
+        }
+    }
+    lines.truncate(LINES_MAX);
+    lines
 }
 
 /// Releases that are kept by name and that the view does not list.
