@@ -6,6 +6,8 @@
 //! (`tests/schemas/`) and an error case.
 //! A verb is absent until it works.
 
+pub(crate) mod bundle;
+pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod examples;
@@ -14,11 +16,13 @@ pub(crate) mod groups;
 pub(crate) mod help;
 pub(crate) mod info;
 pub(crate) mod key;
+pub(crate) mod man;
 pub(crate) mod mirror;
 pub(crate) mod new;
 pub(crate) mod node;
 pub(crate) mod publish;
 pub(crate) mod repo;
+pub(crate) mod search;
 pub(crate) mod trust;
 pub(crate) mod verify;
 
@@ -45,7 +49,9 @@ pub(crate) struct Cli {
 #[derive(clap::Subcommand)]
 pub(crate) enum Verb {
     New(new::New),
+    #[command(visible_alias = "pack")]
     Publish(publish::Publish),
+    Search(search::Search),
     Info(info::Info),
     Get(get::Get),
     Verify(verify::Verify),
@@ -53,15 +59,21 @@ pub(crate) enum Verb {
     Trust(trust::Trust),
     Node(node::Node),
     Repo(repo::Repo),
+    Bundle(bundle::Bundle),
     Mirror(mirror::Mirror),
     Doctor(doctor::Doctor),
     Demo(demo::Demo),
+    Completions(completions::Completions),
+    Man(man::Man),
     Help(help::Help),
 }
 
+/// What pages of help call the flags that every verb takes.
+pub(crate) const EVERYWHERE: &str = "Everywhere";
+
 /// Flags that every verb takes, before or behind it.
 #[derive(clap::Args)]
-#[command(next_help_heading = "Everywhere")]
+#[command(next_help_heading = EVERYWHERE)]
 pub(crate) struct Global {
     /// Print JSON: one document for an answer, one object per line for a list
     #[arg(long, global = true, env = "SKEP_JSON", value_parser = FalseyValueParser::new(), hide_env_values = true)]
@@ -159,6 +171,23 @@ pub(crate) fn command() -> clap::Command {
              VERB --help say more.\n"
         ))
         .subcommand_required(false)
+}
+
+/// Every verb that does something, as its words: those below `skep`, and those of them that run by
+/// themselves although they have others below.
+pub(crate) fn verbs() -> Vec<Vec<String>> {
+    fn walk(command: &clap::Command, path: &[String], out: &mut Vec<Vec<String>>) {
+        for below in command.get_subcommands() {
+            let path = [path, &[below.get_name().to_owned()]].concat();
+            if !below.is_subcommand_required_set() {
+                out.push(path.clone());
+            }
+            walk(below, &path, out);
+        }
+    }
+    let mut out = Vec::new();
+    walk(&command(), &[], &mut out);
+    out
 }
 
 /// Reads a command line, with the name of the program first.

@@ -247,6 +247,17 @@ impl Client {
         answered.map(|(response, _)| response)
     }
 
+    /// Both: hands a file over, and hears how far the node is with it.
+    pub(crate) async fn ask_long_with_file(
+        &mut self,
+        request: Request,
+        file: std::fs::File,
+        progress: impl Fn(u64, u64) + Send + 'static,
+    ) -> Result<Response> {
+        let answered = self.exchange(request, Some(file), progress).await;
+        answered.map(|(response, _)| response)
+    }
+
     async fn exchange(
         &mut self,
         request: Request,

@@ -3,14 +3,19 @@
 //! A command takes a [`Session`], talks through its [`Ui`], and returns what it found out; it prints
 //! nothing. `key.rs` is the one to imitate.
 
+mod archive;
+pub(crate) mod bundle;
+pub(crate) mod completions;
 mod contents;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod get;
 pub(crate) mod help;
+mod host;
 pub(crate) mod info;
 pub(crate) mod key;
 mod lookalike;
+pub(crate) mod man;
 pub(crate) mod mirror;
 pub(crate) mod new;
 pub(crate) mod node;
@@ -18,6 +23,8 @@ mod parse;
 pub(crate) mod publish;
 mod release;
 pub(crate) mod repo;
+pub(crate) mod search;
+pub(crate) mod tree;
 pub(crate) mod trust;
 pub(crate) mod verify;
 
@@ -58,7 +65,7 @@ pub(crate) fn stops_by_itself(cli: &Cli) -> bool {
         Some(
             Verb::Demo(_)
                 | Verb::Node(Node {
-                    action: Action::Run
+                    action: Action::Run { .. }
                 })
         )
     )
@@ -66,10 +73,12 @@ pub(crate) fn stops_by_itself(cli: &Cli) -> bool {
 
 /// Does what was asked and prints what came of it.
 pub(crate) async fn run(cli: &Cli, matches: &ArgMatches, env: &Environment, ui: &Ui) -> Result<()> {
-    // Help needs no home, and works where there is none.
+    // These need no home, and work where there is none: help, and what packagers ask for.
     let verb = match &cli.verb {
         None => return help::overview(ui),
         Some(Verb::Help(args)) => return help::run(args, ui),
+        Some(Verb::Completions(args)) => return ui.print(&completions::run(args)?),
+        Some(Verb::Man(args)) => return ui.print(&man::run(args)?),
         Some(verb) => verb,
     };
     let session = Session {
@@ -86,6 +95,7 @@ pub(crate) async fn run(cli: &Cli, matches: &ArgMatches, env: &Environment, ui: 
     match verb {
         Verb::New(args) => ui.print(&new::run(args, &session)?),
         Verb::Publish(args) => ui.print(&publish::run(args, &session).await?),
+        Verb::Search(args) => ui.print(&search::run(args, &session).await?),
         Verb::Info(args) => ui.print(&info::run(args, &session).await?),
         Verb::Get(args) => ui.print(&get::run(args, &session).await?),
         Verb::Verify(args) => ui.print(&verify::run(args, &session).await?),
@@ -93,10 +103,11 @@ pub(crate) async fn run(cli: &Cli, matches: &ArgMatches, env: &Environment, ui: 
         Verb::Trust(args) => ui.print(&trust::run(args, &session).await?),
         Verb::Node(args) => ui.print(&node::run(args, &session).await?),
         Verb::Repo(args) => ui.print(&repo::run(args, &session).await?),
+        Verb::Bundle(args) => ui.print(&bundle::run(args, &session).await?),
         Verb::Mirror(args) => ui.print(&mirror::run(args, &session).await?),
         Verb::Doctor(args) => doctor::run(args, &session).await,
         Verb::Demo(args) => ui.print(&demo::run(args, &session).await?),
-        Verb::Help(_) => Ok(()),
+        Verb::Help(_) | Verb::Completions(_) | Verb::Man(_) => Ok(()),
     }
 }
 

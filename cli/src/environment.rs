@@ -26,6 +26,12 @@ pub(crate) struct Environment {
     pub(crate) log: Option<String>,
     /// `SKEP_LOG_FORMAT`: `json`, or for people.
     pub(crate) log_format: Option<String>,
+    /// `NOTIFY_SOCKET`: where a service manager is told how the node is.
+    pub(crate) notify_socket: Option<OsString>,
+    /// `WATCHDOG_USEC`: after how many microseconds without a sign of life it gives us up.
+    pub(crate) watchdog_us: Option<u64>,
+    /// `WATCHDOG_PID`: whose signs of life it wants.
+    pub(crate) watchdog_pid: Option<u32>,
     /// `SKEP_FAULT_POINT`: where a crash test ends this process.
     pub(crate) fault_point: Option<String>,
     /// Where the administrator's configuration lies.
@@ -52,6 +58,14 @@ pub(crate) const VARIABLES: &[(&str, &str)] = &[
     ),
     ("SKEP_LOG", "what a node logs, such as `skep_node=debug`"),
     ("SKEP_LOG_FORMAT", "`json`: a node logs JSON"),
+    (
+        "NOTIFY_SOCKET",
+        "a node tells a service manager there when it is ready and when it stops",
+    ),
+    (
+        "WATCHDOG_USEC",
+        "how often it wants to know there that the event loop turns",
+    ),
     ("NO_COLOR", "no colour, if not empty"),
     (
         "CLICOLOR_FORCE",
@@ -81,6 +95,9 @@ impl Environment {
                 .map(Zeroizing::new),
             log: text("SKEP_LOG"),
             log_format: text("SKEP_LOG_FORMAT"),
+            notify_socket: set("NOTIFY_SOCKET"),
+            watchdog_us: text("WATCHDOG_USEC").and_then(|us| us.parse().ok()),
+            watchdog_pid: text("WATCHDOG_PID").and_then(|pid| pid.parse().ok()),
             fault_point: text("SKEP_FAULT_POINT"),
             etc: PathBuf::from("/etc/skep"),
         }

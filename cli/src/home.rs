@@ -34,8 +34,8 @@ use crate::error::{CliError, Exit, Hint, Result, quoted};
 use crate::ui::Ui;
 
 pub(crate) use files::{
-    Lock, clean_up_after, hold, lock, read_bytes, read_edited, read_if_there, read_text, replace,
-    unfinished, write_new,
+    Lock, Unfinished, clean_up_after, hold, lock, name, read_bytes, read_edited, read_if_there,
+    read_text, replace, unfinished, write_new,
 };
 
 /// Longest path of a unix socket in bytes: `sockaddr_un.sun_path` has 108, one of them for the end.

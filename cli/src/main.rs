@@ -11,6 +11,7 @@ mod logs;
 mod passphrase;
 mod process;
 mod report;
+mod supervisor;
 mod ui;
 
 use std::process::ExitCode;

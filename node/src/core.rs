@@ -27,7 +27,7 @@ use skep_proto::trust::file::RepoFile;
 pub use effect::{Effect, Event, Reply, Verdict};
 pub use exchange::WantEnd;
 pub use input::{
-    Command, FetchEnd, GossipId, Held, Holding, HoldingReason, Input, RequestId, SessionId,
+    Carry, Command, FetchEnd, GossipId, Held, Holding, HoldingReason, Input, RequestId, SessionId,
 };
 pub use queues::Queue;
 pub use repository::{
@@ -269,6 +269,7 @@ impl Core {
                 entries,
                 checkpoint,
             } => self.append(id, repo, key, entries, checkpoint),
+            Command::Carry(carry) => self.carry(id, *carry),
             Command::Hold {
                 repo,
                 manifest,

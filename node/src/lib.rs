@@ -1,5 +1,6 @@
 //! The node: a pure core that decides, and the adapters around it that act, joined by one driver.
 
+mod bundle;
 pub mod config;
 pub mod control;
 pub mod core;
@@ -18,6 +19,7 @@ mod release;
 pub mod repos;
 pub mod restore;
 pub mod run;
+pub mod search;
 pub mod snapshot;
 pub mod store;
 

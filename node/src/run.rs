@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::process::{Resource, getrlimit, setrlimit};
 use skep_proto::hash::Blake3;
 use skep_proto::id::{NodeId, RepoId};
 use skep_proto::sync::blobs::List;
@@ -15,7 +16,9 @@ use crate::config::Config;
 use crate::control::{self, Answers, Socket, Stopped};
 use crate::core::{Core, Input};
 use crate::driver::{Driver, Handle, Parts};
+use crate::gateway::pages::About;
 use crate::gateway::{Doors, Gateway, Mode, Refusals};
+use crate::search::{self, Search};
 use crate::snapshot::Snapshot;
 use crate::store::disk::Disk;
 use crate::store::{self, Event, Store};
@@ -102,6 +105,7 @@ struct Opened {
 pub async fn start(config: Config) -> Result<Running, Error> {
     let me = NodeId::from_key(config.key.key());
     let followed = repos::read_all(&config.repos)?;
+    raise_descriptor_limit();
     let Opened {
         store,
         restored,
@@ -150,9 +154,10 @@ pub async fn start(config: Config) -> Result<Running, Error> {
     // Readers look at the snapshot: what is followed stands in it once the next input is answered.
     handle.ask(Input::Probed).await;
     let refusals = Refusals::default();
-    let doors = Doors::new(handle.clone(), Arc::clone(&store), refusals.clone());
-    let doors = Arc::new(doors);
-    let mut gateways = Vec::new();
+    let search = Search::new(Arc::clone(&store));
+    let following = search::follow(search.clone(), handle.clone(), stopped.clone());
+    tasks.push(tokio::spawn(following));
+    let (mut listeners, mut gateways) = (Vec::new(), Vec::new());
     for Gateway { listen, mode } in config.gateways.iter().copied() {
         let (listener, bound) = gateway::bind(listen)
             .await
@@ -161,8 +166,7 @@ pub async fn start(config: Config) -> Result<Running, Error> {
                 source,
             })?;
         gateways.push((bound, mode));
-        let serve = gateway::serve(listener, mode, Arc::clone(&doors), stopped.clone());
-        tasks.push(tokio::spawn(serve));
+        listeners.push((listener, mode));
     }
     let notes = keeper::Notes::default();
     let keeper = keeper::Keeper {
@@ -171,22 +175,29 @@ pub async fn start(config: Config) -> Result<Running, Error> {
         quota: config.quota,
         notes: notes.clone(),
     };
-    tasks.push(tokio::spawn(keeper.run(stopped)));
+    tasks.push(tokio::spawn(keeper.run(stopped.clone())));
     let path = config.socket.clone();
-    let answers = Answers {
+    let answers = Arc::new(Answers {
         config,
         node: handle.clone(),
-        store,
+        store: Arc::clone(&store),
         stopped: without,
         net: net.clone(),
         gateways: gateways.clone(),
-        refusals,
+        refusals: refusals.clone(),
+        search: search.clone(),
         in_flight,
         notes,
         stop: stop.clone(),
         started: std::time::Instant::now(),
         runtime: tokio::runtime::Handle::current(),
-    };
+    });
+    let about: Arc<dyn About> = Arc::<Answers>::clone(&answers);
+    let doors = Arc::new(Doors::new(handle.clone(), store, refusals, search, about));
+    for (listener, mode) in listeners {
+        let serve = gateway::serve(listener, mode, Arc::clone(&doors), stopped.clone());
+        tasks.push(tokio::spawn(serve));
+    }
     let socket =
         control::listen(&path, answers).map_err(|source| Error::Socket { path, source })?;
     Ok(Running {
@@ -198,6 +209,16 @@ pub async fn start(config: Config) -> Result<Running, Error> {
         socket,
         damage,
     })
+}
+
+/// As many descriptors as the system lets this process have: each connection and each file that is
+/// sent needs one, and many systems begin with 1,024 for the sake of programs that use `select`.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the limit of descriptors stays as it is");
+    }
 }
 
 async fn open_store(config: &Config) -> Result<Opened, Error> {
@@ -241,6 +262,27 @@ impl Running {
     /// Where the HTTP side listens.
     pub fn gateways(&self) -> &[(SocketAddr, Mode)] {
         &self.gateways
+    }
+
+    /// Whether the event loop turns, as `/healthz` says it.
+    pub async fn turns(&self) -> bool {
+        gateway::turns(&self.handle).await
+    }
+
+    /// Why `/readyz` does not say 200, if it does not.
+    pub fn unready(&self) -> Option<String> {
+        gateway::unready(&self.handle)
+    }
+
+    /// Waits until `/readyz` says 200.
+    pub async fn ready(&self) {
+        let mut handle = self.handle.clone();
+        // Looked at again after each change; without a driver nothing changes any more.
+        while self.unready().is_some() {
+            if !handle.changed().await {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// Waits until somebody stops the node through the control socket.

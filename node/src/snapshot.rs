@@ -19,10 +19,10 @@ use skep_proto::repo::chain::Chain;
 use skep_proto::repo::view::View;
 use skep_proto::trust::file::{RepoFile, Rule};
 
-pub(crate) use report::{facts, release_line};
+pub(crate) use report::facts;
 pub use resolve::{NotFound, Resolved};
 
-use crate::core::{Holding, Restriction, RestrictionKey, RestrictionKind};
+use crate::core::{CutProof, Holding, Restriction, RestrictionKey, RestrictionKind};
 
 /// Everything that is read of a node.
 #[derive(Debug, Clone)]
@@ -65,6 +65,8 @@ pub struct LogPosition {
     pub size: u64,
     /// The checkpoint whose entries are all held.
     pub whole: Option<Checkpoint>,
+    /// Where a cut ends it before a checkpoint does.
+    pub cut: Option<CutProof>,
     /// Of a registrar's: a peer was seen to hold exactly that, in this run.
     pub confirmed: bool,
     /// Of a registrar's: a peer was ever seen to hold what was here then.

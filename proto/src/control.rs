@@ -6,12 +6,18 @@
 //! are handed over by descriptor: with [`Request::PutBlob`] to the node, with [`Response::Blob`]
 //! from it.
 
+mod bundle;
+mod of_view;
+
 use serde::{Deserialize, Serialize};
 
 use crate::hash::{Blake3, Sha256};
 use crate::id::{HandleId, RepoId};
 use crate::key::Key;
 use crate::name::{Name, Version};
+use crate::search::{Found, Page};
+
+pub use bundle::{Bundle, BundleRelease, BundleRepo, Yanked};
 
 /// Version of this protocol: a command of another version says "restart the node" instead of guessing.
 pub const VERSION: u32 = 1;
@@ -53,6 +59,11 @@ pub enum Request {
         normal: bool,
         allow_yanked: bool,
         accept_change: bool,
+    },
+    /// Packages that fit a query, as a person typed it.
+    Search {
+        query: String,
+        page: Page,
     },
     /// What is held of one key's log, from an entry on.
     Log {
@@ -112,9 +123,33 @@ pub enum Request {
         dry_run: bool,
         used: bool,
     },
+    /// What is kept here of these packages, or of a version of them, though nothing in the file of the
+    /// repository is about it any more.
+    LetGo {
+        repo: RepoId,
+        names: String,
+        version: Option<Version>,
+    },
     /// Everything that is stored of a repository that is no longer followed.
     Purge {
         repo: RepoId,
+    },
+    /// Reads a .skep file, whose descriptor comes with it, to its end: what it has, and what of that
+    /// is new here. Progress comes meanwhile.
+    CheckBundle {
+        expect: Option<RepoId>,
+    },
+    /// The same, then takes what is new, of repositories that are followed.
+    ImportBundle {
+        expect: Option<RepoId>,
+        /// Its files, though its logs are behind what is held.
+        older: bool,
+        /// Offer the files to peers.
+        offer: bool,
+    },
+    /// Writes a .skep file of these releases, by reference, into the descriptor that comes with it.
+    ExportBundle {
+        releases: Vec<String>,
     },
 }
 
@@ -134,6 +169,7 @@ pub enum Response {
         packages: Vec<Package>,
     },
     Release(Box<Release>),
+    Found(Found),
     Log(Log),
     /// What was put, or, with a descriptor beside it, what is handed over.
     Blob(BlobRef),
@@ -144,6 +180,7 @@ pub enum Response {
     Doctor(Doctor),
     Mirror(Mirror),
     Collected(Collected),
+    Bundle(Box<Bundle>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -481,8 +518,8 @@ pub struct MirrorLine {
     /// `ALIAS/NAME@VERSION`.
     pub release: String,
     pub size_bytes: Option<u64>,
-    /// `published`, `named`, `used`, `doubt`, `unlisted`, or the pattern of a rule; none if nothing
-    /// wants it.
+    /// `published`, `named`, `used`, `no rule`, `doubt`, `unlisted`, or the pattern of a rule; none if
+    /// no rule wants it any more.
     pub why: Option<String>,
     /// `here`, `missing`, `no-room` or `leaves`.
     pub state: String,

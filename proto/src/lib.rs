@@ -17,6 +17,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod blob;
+pub mod bundle;
 pub mod bytes;
 pub mod claimed;
 pub mod control;
@@ -26,12 +27,14 @@ pub mod hash;
 pub mod id;
 pub mod json;
 pub mod key;
+pub mod l3afd;
 pub mod limits;
 pub mod log;
 pub mod name;
 pub mod package;
 pub mod render;
 pub mod repo;
+pub mod search;
 pub mod size;
 pub mod sync;
 pub mod text;

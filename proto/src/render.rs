@@ -60,17 +60,32 @@ impl Piece {
     }
 }
 
-/// An archive, described.
+/// An archive, described: in memory it is as large as its list of files, whatever their size.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Content {
     pieces: Vec<Piece>,
+    /// Where each piece ends.
+    ends: Vec<u64>,
     size: u64,
+    /// In stored blocks of gzip, whose headers are made when they are read.
+    stored: Option<gzip::Stored>,
 }
 
 impl Content {
+    /// One file as it is.
+    pub fn of_file(blake3: Blake3, size: u64) -> Self {
+        let mut content = Self::default();
+        content.push(Piece::File {
+            blake3,
+            range: 0..size,
+        });
+        content
+    }
+
     fn push(&mut self, piece: Piece) {
         self.size += piece.size();
         self.pieces.push(piece);
+        self.ends.push(self.size);
     }
 
     fn bytes(&mut self, bytes: impl Into<Vec<u8>>) {
@@ -86,19 +101,36 @@ impl Content {
 
     /// In bytes.
     pub fn size(&self) -> u64 {
-        self.size
+        self.stored.as_ref().map_or(self.size, gzip::Stored::size)
     }
 
-    /// What stands in `wanted`, as far as the archive goes, in order.
-    pub fn pieces(&self, wanted: Range<u64>) -> impl Iterator<Item = Piece> {
-        let mut at = 0;
-        self.pieces.iter().filter_map(move |piece| {
-            let (start, end) = (at, at + piece.size());
-            at = end;
-            let from = wanted.start.clamp(start, end) - start;
-            let to = wanted.end.clamp(start, end) - start;
-            (from < to).then(|| piece.within(from..to))
-        })
+    /// What stands in `wanted`, as far as the archive goes, in order. It takes time for what is
+    /// wanted, not for what stands before it.
+    pub fn pieces(&self, wanted: Range<u64>) -> Vec<Piece> {
+        match &self.stored {
+            Some(stored) => stored.pieces(wanted, |range, out| self.plain(range, out)),
+            None => {
+                let mut out = Vec::new();
+                self.plain(wanted, &mut out);
+                out
+            }
+        }
+    }
+
+    /// The same, of what is not yet in any blocks.
+    fn plain(&self, wanted: Range<u64>, out: &mut Vec<Piece>) {
+        let first = self.ends.partition_point(|end| *end <= wanted.start);
+        for (piece, end) in self.pieces.iter().zip(&self.ends).skip(first) {
+            let start = end - piece.size();
+            if start >= wanted.end {
+                return;
+            }
+            let from = wanted.start.max(start) - start;
+            let to = wanted.end.min(*end) - start;
+            if from < to {
+                out.push(piece.within(from..to));
+            }
+        }
     }
 }
 

@@ -6,16 +6,20 @@
 mod blob;
 mod clone;
 mod control;
+mod crowd;
 mod finding;
+mod gateway;
 mod get;
 mod home;
 mod lines;
 mod machine;
+mod mirror;
 mod nginx;
 mod package;
 mod ping;
 mod product;
 mod publish;
+mod search;
 mod start;
 
 use std::path::{Path, PathBuf};
@@ -41,14 +45,19 @@ pub(crate) struct Args {
 enum Name {
     /// Every bench but `clone`
     All,
-    /// Start to ready, idle memory, size of the binary
+    /// Start to ready and idle memory, of a small home and of one with 10,000 releases; size of the
+    /// binary
     Start,
+    /// Searching 10,000 packages, beside a look at every one
+    Search,
     /// A package of six files, beside curl from nginx over TLS
     Get,
     /// Publish until it is seen on another node, beside a ping of libp2p
     Publish,
     /// A file of 1 GiB between two nodes, beside curl from nginx and b3sum
     Blob,
+    /// Archives over HTTP, beside nginx that serves the same files
+    Gateway,
     /// Lines of code and of tests, for each crate
     Lines,
     /// The commands of the README, each in a clean clone: an hour
@@ -71,10 +80,12 @@ impl Bench<'_> {
 type Run = fn(&Bench<'_>) -> Result<Vec<Finding>>;
 
 /// The benches that measure, in the order of `all`: the longest last.
-const MEASURED: [(Name, &str, Run); 4] = [
+const MEASURED: [(Name, &str, Run); 6] = [
     (Name::Start, "start", start::run),
+    (Name::Search, "search", search::run),
     (Name::Get, "get", get::run),
     (Name::Publish, "publish", publish::run),
+    (Name::Gateway, "gateway", gateway::run),
     (Name::Blob, "blob", blob::run),
 ];
 

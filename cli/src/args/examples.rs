@@ -27,12 +27,30 @@ pub(crate) const EXAMPLES: &[Examples] = &[
             ("skep publish", "the package in this folder"),
             ("skep publish drop --dry-run", "what would be signed"),
             (
+                "skep pack drop --to drop.skep",
+                "and a file to carry by hand",
+            ),
+            (
                 "skep publish --yank ana/drop@0.1.0 --because TEXT",
                 "do not choose it any more",
             ),
             (
                 "skep publish --deprecate ana/drop --successor filter",
                 "use another package",
+            ),
+        ],
+    ),
+    (
+        "search",
+        &[
+            ("skep search", "every package of what you follow"),
+            (
+                "skep search rate limit hook:xdp",
+                "words, and where it attaches",
+            ),
+            (
+                "skep search kernel:5.15 license:GPL-2.0-only trusted:yes",
+                "what you could use",
             ),
         ],
     ),
@@ -51,7 +69,12 @@ pub(crate) const EXAMPLES: &[Examples] = &[
         &[
             ("skep get TICKET", "what a friend gave you"),
             ("skep get ana/drop@^2 -o /opt", "the newest 2.x"),
+            ("skep get ./drop.skep", "from a file, without a network"),
             ("skep get ana/drop --dsse", "only the signed manifest"),
+            (
+                "skep get ana/drop --snippet l3afd --iface eth0",
+                "the payload to post to l3afd",
+            ),
         ],
     ),
     (
@@ -63,6 +86,46 @@ pub(crate) const EXAMPLES: &[Examples] = &[
                 "with operations that had no effect",
             ),
         ],
+    ),
+    (
+        "bundle",
+        &[(
+            "skep bundle show drop.skep",
+            "what it has, once it was checked",
+        )],
+    ),
+    (
+        "bundle export",
+        &[
+            (
+                "skep bundle export ana/drop -o drop.skep",
+                "the release that would be chosen",
+            ),
+            (
+                "skep bundle export 'ana/*' -o ana.skep",
+                "everything of it that is held",
+            ),
+        ],
+    ),
+    (
+        "bundle import",
+        &[
+            (
+                "skep bundle import drop.skep --expect ID",
+                "of that repository, or not at all",
+            ),
+            (
+                "skep bundle import drop.skep --dry-run",
+                "what would be new",
+            ),
+        ],
+    ),
+    (
+        "bundle show",
+        &[(
+            "skep bundle show drop.skep",
+            "what it has, once it was checked",
+        )],
     ),
     ("key", &[("skep key", "your name and fingerprint")]),
     (
@@ -129,7 +192,16 @@ pub(crate) const EXAMPLES: &[Examples] = &[
             ("skep node gc --used", "and what was only used"),
         ],
     ),
-    ("mirror", &[("skep mirror", "every rule, and how full")]),
+    (
+        "mirror",
+        &[
+            ("skep mirror", "every rule, and how full"),
+            (
+                "skep mirror --tree /srv/l3afd",
+                "as files: url: file:///srv/l3afd/REPO",
+            ),
+        ],
+    ),
     (
         "mirror add",
         &[
@@ -207,6 +279,10 @@ pub(crate) const EXAMPLES: &[Examples] = &[
         &[
             ("skep doctor", "exit 6 if something is wrong"),
             ("skep doctor --config", "each setting, and where it is from"),
+            (
+                "skep doctor --l3afd l3afd.cfg payload.json",
+                "what l3afd would get, and what it does",
+            ),
         ],
     ),
     (
@@ -217,6 +293,27 @@ pub(crate) const EXAMPLES: &[Examples] = &[
         ],
     ),
     (
+        "completions",
+        &[
+            (
+                "skep completions bash",
+                "to /usr/share/bash-completion/completions/skep",
+            ),
+            (
+                "skep completions zsh",
+                "to /usr/share/zsh/vendor-completions/_skep",
+            ),
+            (
+                "skep completions fish",
+                "to /usr/share/fish/vendor_completions.d/skep.fish",
+            ),
+        ],
+    ),
+    (
+        "man",
+        &[("skep man /usr/local/share/man", "as root: man skep")],
+    ),
+    (
         "help",
         &[
             ("skep help key new", "a verb"),
@@ -224,6 +321,12 @@ pub(crate) const EXAMPLES: &[Examples] = &[
         ],
     ),
 ];
+
+/// The lines of a verb.
+pub(crate) fn of(verb: &str) -> &'static [(&'static str, &'static str)] {
+    let found = EXAMPLES.iter().find(|(of, _)| *of == verb);
+    found.map_or(&[], |(_, lines)| lines)
+}
 
 /// The same command with examples at the end of every page.
 pub(super) fn on_every_page(mut command: Command) -> Command {

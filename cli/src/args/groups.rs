@@ -8,14 +8,14 @@ use anstyle::Style;
 /// shown.
 pub(crate) const GROUPS: [(&str, &[&str]); 4] = [
     ("Make", &["new", "publish"]),
-    ("Use", &["info", "get", "verify"]),
+    ("Use", &["search", "info", "get", "verify"]),
     ("Trust", &["key", "trust"]),
-    ("Run", &["node", "repo", "mirror", "doctor"]),
+    ("Run", &["node", "repo", "mirror", "bundle", "doctor"]),
 ];
 
 /// Verbs that need no group.
 #[cfg(test)]
-pub(crate) const OUTSIDE: &[&str] = &["demo", "help"];
+pub(crate) const OUTSIDE: &[&str] = &["demo", "completions", "man", "help"];
 
 /// Three lines to begin with, and what they do.
 pub(crate) const EXAMPLES: [(&str, &str); 3] = [

@@ -10,7 +10,11 @@ pub(crate) struct Node {
 #[derive(clap::Subcommand)]
 pub(crate) enum Action {
     /// Run a node until Ctrl-C or `skep node stop`
-    Run,
+    Run {
+        /// Stop when stdin ends, as it does when whoever started this process is gone
+        #[arg(long)]
+        with_stdin: bool,
+    },
     /// What a running node is doing
     Status {
         /// Wait until it answers, at most this many seconds
@@ -26,7 +30,7 @@ pub(crate) enum Action {
         /// Say what would be removed
         #[arg(long)]
         dry_run: bool,
-        /// First let go what was only fetched for use, and what no repository lists any more (asked)
+        /// First let go what was only fetched for use, and what no rule is about (asked)
         #[arg(long)]
         used: bool,
     },

@@ -18,6 +18,9 @@ pub(crate) struct Publish {
     /// copy of it
     #[arg(long)]
     pub(crate) alone: bool,
+    /// Write the release into a .skep file as well, with everything that proves it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "word"])]
+    pub(crate) to: Option<PathBuf>,
     /// Yank a version: stop choosing it. Its files stay fetchable by hash
     #[arg(long, value_name = "REPO/NAME@VERSION", group = "word")]
     pub(crate) yank: Option<String>,

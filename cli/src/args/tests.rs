@@ -3,25 +3,8 @@ use std::path::Path;
 
 use clap::Command;
 
-use super::{Source, command, examples, groups, parse, twins};
+use super::{Source, command, examples, groups, parse, twins, verbs};
 use crate::commands::help::TOPICS;
-
-/// Every verb that does something, as its words: those below `skep`, and those of them that run by
-/// themselves although they have others below.
-fn verbs() -> Vec<Vec<String>> {
-    fn walk(command: &Command, path: &[String], out: &mut Vec<Vec<String>>) {
-        for below in command.get_subcommands() {
-            let path = [path, &[below.get_name().to_owned()]].concat();
-            if !below.is_subcommand_required_set() {
-                out.push(path.clone());
-            }
-            walk(below, &path, out);
-        }
-    }
-    let mut out = Vec::new();
-    walk(&command(), &[], &mut out);
-    out
-}
 
 fn crate_file(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -131,6 +114,24 @@ fn every_verb_has_a_snapshot_of_its_json() {
 }
 
 #[test]
+fn every_schema_is_named_after_its_verb() {
+    let verbs: BTreeSet<String> = verbs().iter().map(|verb| verb.join(".")).collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schemas");
+    for file in std::fs::read_dir(folder).expect("schemas") {
+        let name = file.expect("a file").file_name();
+        let name = name.to_string_lossy().replace(".json", "");
+        // `get.dsse`: a flag of it has another shape, as `skep help json` says.
+        let (without_flag, _) = name.rsplit_once('.').unwrap_or((&name, ""));
+        let is_known = verbs.contains(&name) || verbs.contains(without_flag);
+        assert!(is_known, "{name} is of no verb");
+    }
+    let page = crate::commands::help::topic("json").expect("a topic");
+    for verb in verbs.iter().filter(|verb| *verb != "help") {
+        assert!(page.split_whitespace().any(|word| word == verb), "{verb}");
+    }
+}
+
+#[test]
 fn global_flags_stand_anywhere_and_say_where_they_come_from() {
     for line in [
         ["skep", "--json", "key", "list"],
@@ -165,7 +166,50 @@ fn topics_are_listed_where_help_is_explained() {
     let mut command = command();
     let help = command.find_subcommand_mut("help").expect("a verb");
     let page = help.render_long_help().to_string();
-    for topic in TOPICS {
+    for (topic, _) in TOPICS {
         assert!(page.contains(topic), "{topic} is missing in {page}");
+        assert!(crate::commands::help::topic(topic).is_some(), "{topic}");
     }
+}
+
+#[test]
+fn every_verb_and_topic_has_a_page_of_man() {
+    let pages = crate::commands::man::pages().expect("made");
+    let pages: BTreeSet<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();
+    for verb in verbs() {
+        let page = format!("man1/skep-{}.1", verb.join("-"));
+        assert!(pages.contains(page.as_str()), "{page} is missing");
+    }
+    for (topic, _) in TOPICS {
+        let page = format!("man7/skep-{topic}.7");
+        assert!(pages.contains(page.as_str()), "{page} is missing");
+    }
+}
+
+#[test]
+fn the_lines_of_the_readme_can_be_typed() {
+    let readme = crate_file("../README.md");
+    let mut verbs = BTreeSet::new();
+    // `ana$  cd drop && skep publish     # why`, or the same by somebody else's hand.
+    for line in readme.lines() {
+        let Some((_, typed)) = line.split_once("$  ").or(line.split_once("#  ")) else {
+            continue;
+        };
+        let typed = typed.split("  #").next().unwrap_or_default();
+        for command in typed.split(" && ") {
+            let command = command.trim().trim_start_matches("sudo -u skep ");
+            let command = command.split(" > ").next().unwrap_or_default();
+            if !command.starts_with("skep ") {
+                continue;
+            }
+            let words = command
+                .split_whitespace()
+                .map(|word| word.trim_matches('\''));
+            let parsed = parse(words);
+            assert!(parsed.is_ok(), "{line}");
+            let (_, matches) = parsed.expect("looked at");
+            verbs.insert(matches.subcommand_name().map(str::to_owned));
+        }
+    }
+    assert!(verbs.len() >= 6, "{verbs:?}");
 }

@@ -3,8 +3,10 @@
 //! A check never stops the others. All of them are listed, also when all is well: a silent doctor is
 //! not believed.
 
+mod l3afd;
 mod node;
 
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 
 use skep_node::gateway::Mode;
@@ -31,14 +33,19 @@ pub(crate) async fn run(args: &Doctor, session: &Session<'_>) -> Result<()> {
     if args.config {
         return session.ui.print(&settings(session)?);
     }
+    if let [config, payload @ ..] = args.l3afd.as_slice() {
+        let checks = l3afd::checks(config, payload.first(), session).await?;
+        session.ui.print(&report("doctor.l3afd", &checks))?;
+        return verdict(&checks, session);
+    }
     let mut checks = vec![version(), home(session), config(session), keys(session)];
     checks.extend(gateways(session));
     checks.extend(node::node(session).await);
-    session.ui.print(&report(&checks))?;
+    session.ui.print(&report("doctor", &checks))?;
     verdict(&checks, session)
 }
 
-fn report(checks: &[Check]) -> Report {
+fn report(verb: &'static str, checks: &[Check]) -> Report {
     let mut table = Table::without_header(&["mark", "check", "found", "hint"]);
     for check in checks {
         table.push([
@@ -48,7 +55,7 @@ fn report(checks: &[Check]) -> Report {
             check.hint.clone().into(),
         ]);
     }
-    Report::answer("doctor").table("checks", table)
+    Report::answer(verb).table("checks", table)
 }
 
 /// Exit 6 if a check failed. Ends with the first thing to do, if there is one.
@@ -170,13 +177,21 @@ fn config(session: &Session<'_>) -> Check {
     }
 }
 
+/// Where the gateways of the configuration would listen, and whether in normal mode.
+fn configured(session: &Session<'_>) -> Vec<(SocketAddr, bool)> {
+    let config = Config::read(&session.home, session.env).ok();
+    let gateways = config.into_iter().flat_map(|config| config.gateways.value);
+    gateways
+        .map(|gateway| (gateway.listen, gateway.mode == Mode::Normal))
+        .collect()
+}
+
 /// A gateway in normal mode was added by a person, who may have forgotten it.
 fn gateways(session: &Session<'_>) -> Option<Check> {
-    let config = Config::read(&session.home, session.env).ok()?;
-    let normal = config.gateways.value.iter();
-    let normal: Vec<String> = normal
-        .filter(|gateway| gateway.mode == Mode::Normal)
-        .map(|gateway| gateway.listen.to_string())
+    let all = configured(session).into_iter();
+    let normal: Vec<String> = all
+        .filter(|(_, normal)| *normal)
+        .map(|(listen, _)| listen.to_string())
         .collect();
     (!normal.is_empty()).then(|| {
         let found = format!("{} hands out what no policy admitted", normal.join(", "));

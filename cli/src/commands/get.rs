@@ -1,27 +1,41 @@
 //! `skep get`: trust is decided before anything is fetched, and again at the end.
 
+mod ask;
+mod file;
 mod folder;
+mod snippet;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use skep_proto::control::{Release, Request, Response};
 use skep_proto::hash::Blake3;
+use skep_proto::id::HandleId;
 use skep_proto::package::dsse::{IN_TOTO, envelope};
-use skep_proto::package::manifest::{File, Manifest};
+use skep_proto::package::manifest::Manifest;
 use skep_proto::ticket::Ticket;
+
+use file::{get_from, is_file};
 
 use super::parse::parse_package;
 use super::release::{against, called, checked_manifest, refused, release, signatures};
 use super::repo::{follow, known_or_online, parse_ticket};
 use super::trust::{believe_for, publisher_line};
 use super::{Session, contents, lookalike};
-use crate::args::get::Get;
+use crate::args::get::{Get, Snippet};
 use crate::client::{Client, unexpected};
 use crate::error::{CliError, Exit, Hint, Result, quoted};
 use crate::report::{Report, Value};
+use snippet::Target;
 
 pub(crate) async fn run(args: &Get, session: &Session<'_>) -> Result<Report> {
+    if is_file(&args.reference) {
+        // Everything that proves it is in the file: nobody is asked.
+        let mut client = Client::connect_offline(session).await?;
+        let got = get_from(args, session, &mut client).await;
+        client.close().await;
+        return got;
+    }
     let is_ticket = args.reference.trim_start().starts_with("skept1");
     let ticket = if is_ticket {
         Some(parse_ticket(&args.reference)?)
@@ -32,10 +46,28 @@ pub(crate) async fn run(args: &Get, session: &Session<'_>) -> Result<Report> {
     if let Some(ticket) = &ticket {
         known_or_online(ticket, session)?;
     }
-    let mut client = Client::connect(session).await?;
+    let mut client = match args.snippet {
+        None => Client::connect(session).await?,
+        Some(_) => running(session).await?,
+    };
     let got = get(ticket.as_ref(), args, session, &mut client).await;
     client.close().await;
     got
+}
+
+/// The node that runs: one in here has no gateway that others could ask.
+async fn running(session: &Session<'_>) -> Result<Client> {
+    Client::running(session).await?.ok_or_else(|| {
+        let message = "no node is running, and a snippet is printed once its gateway has answered";
+        CliError::new(Exit::Unreachable, message, Hint::new("skep node run"))
+    })
+}
+
+/// What came of a release whose files are here.
+struct Handed {
+    report: Report,
+    said: String,
+    warnings: Vec<String>,
 }
 
 async fn get(
@@ -48,10 +80,23 @@ async fn get(
         Some(ticket) => by_ticket(ticket, args, session, client).await?,
         None => args.reference.clone(),
     };
+    get_release(&reference, args, session, client).await
+}
+
+async fn get_release(
+    reference: &str,
+    args: &Get,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<Report> {
+    let target = match args.snippet {
+        Some(Snippet::L3afd) => Some(Target::of(args, session, client).await?),
+        None => None,
+    };
     if args.normal {
         session.ui.warn("normal mode: your policy is skipped for this release; hashes and signatures still hold");
     }
-    let release = release(request(&reference, args), client).await?;
+    let release = release(request(reference, args), client).await?;
     let (found, _) = checked_manifest(&release)?;
     if args.dsse {
         return Ok(dsse(&release));
@@ -72,36 +117,24 @@ async fn get(
         session.ui.warn(&line);
     }
     fetch(&release, bytes, session, client).await?;
-    let (files, target) = match unpack(&release, &found, args, session, client).await {
+    let target = target.as_ref();
+    let handed = match hand_over(&release, &found, args, target, session, client).await {
         // What was fetched long ago may be spoiled by now.
         Err(error)
             if error.exit == Exit::Untrusted
                 && is_spoiled(&release, &found, session, client).await? =>
         {
             fetch(&release, bytes, session, client).await?;
-            unpack(&release, &found, args, session, client).await?
+            hand_over(&release, &found, args, target, session, client).await?
         }
-        unpacked => unpacked?,
+        handed => handed?,
     };
     admitted_still(&release, args, client).await?;
-    let size: u64 = files.iter().map(|file| file.size).sum();
-    session.ui.say(&format!(
-        "{} {}   {}   b3 and sha256 verified   {}",
-        release.name,
-        release.version,
-        match files.len() {
-            1 => "1 file".to_owned(),
-            several => format!("{several} files"),
-        },
-        quoted(&target)
-    ));
-    Ok(Report::answer("get")
-        .fact("package", called(&release))
-        .fact("version", release.version.to_string())
-        .fact("manifest", release.manifest.to_string())
-        .fact("files", files.len() as u64)
-        .fact("size", Value::Size(size))
-        .fact("folder", target.as_path()))
+    session.ui.say(&handed.said);
+    for warning in &handed.warnings {
+        session.ui.warn(warning);
+    }
+    Ok(handed.report)
 }
 
 fn request(reference: &str, args: &Get) -> Request {
@@ -116,6 +149,22 @@ fn request(reference: &str, args: &Get) -> Request {
 /// The line that gets this very release.
 fn again(release: &Release, args: &Get) -> String {
     let mut line = format!("skep get {}@{}", called(release), release.version);
+    if args.snippet.is_some() {
+        line.push_str(" --snippet l3afd");
+        let place = &args.place;
+        let direction = place.direction.map(|direction| direction.to_string());
+        for (flag, value) in [
+            ("--iface", &place.iface),
+            ("--host", &place.host),
+            ("--platform", &place.platform),
+            ("--program", &place.program),
+            ("--direction", &direction),
+        ] {
+            if let Some(value) = value {
+                line.push_str(&format!(" {flag} {}", quoted(Path::new(value))));
+            }
+        }
+    }
     if args.output != Path::new(".") {
         line.push_str(&format!(" -o {}", quoted(&args.output)));
     }
@@ -143,7 +192,20 @@ async fn by_ticket(
         return Err(list_packages(alias.as_str(), client).await?);
     };
     let reference = format!("{alias}/{package}");
-    let release = release(request(&reference, args), client).await?;
+    asked(&reference, ticket.handle.as_ref(), args, session, client).await?;
+    Ok(reference)
+}
+
+/// Asks whether its publisher is to be trusted, if that is all that speaks against a release. A
+/// ticket names the `handle` that was recommended.
+pub(super) async fn asked(
+    reference: &str,
+    handle: Option<&HandleId>,
+    args: &Get,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<()> {
+    let release = release(request(reference, args), client).await?;
     checked_manifest(&release)?;
     let only_trust = release
         .facts
@@ -151,23 +213,21 @@ async fn by_ticket(
         .filter(|fact| fact.outcome == skep_proto::control::FactOutcome::Fail)
         .all(|fact| fact.check == "publisher");
     if release.admitted || !only_trust {
-        return Ok(reference);
+        return Ok(());
     }
-    // The ticket's maker named a handle: another owner now is not what was recommended.
-    if ticket
-        .handle
-        .is_some_and(|handle| handle != release.owner.id)
-    {
+    // Another owner now is not what was recommended.
+    if handle.is_some_and(|handle| *handle != release.owner.id) {
         return Err(refused(&release));
     }
     session.ui.say(&publisher_line(&release.owner));
-    lookalike::warn(&alias, Some(package), session)?;
+    if let Some(alias) = &release.alias {
+        lookalike::warn(alias, Some(&release.name), session)?;
+    }
     let question = format!("trust {} for {reference}?", release.owner.label);
     if !session.ui.confirm(&question, false)? {
         return Err(refused(&release));
     }
-    believe_for(&release, session, client).await?;
-    Ok(reference)
+    believe_for(&release, session, client).await
 }
 
 /// A ticket without a package lists them.
@@ -242,17 +302,43 @@ async fn fetch(
     Ok(())
 }
 
-/// Reads the files from the store, checks them, and writes them.
-async fn unpack(
+/// Reads the files from the store and checks them; writes them, or says what a tool is given for them.
+async fn hand_over(
     release: &Release,
     found: &Manifest,
     args: &Get,
+    target: Option<&Target>,
     session: &Session<'_>,
     client: &mut Client,
-) -> Result<(Vec<File>, PathBuf)> {
+) -> Result<Handed> {
+    if let Some(target) = target {
+        return snippet::l3afd(release, found, args, target, client).await;
+    }
     let files = contents::checked_files(found, client).await?;
-    let target = folder::write(release, &files, &args.output, session, client).await?;
-    Ok((files, target))
+    let folder = folder::write(release, &files, &args.output, session, client).await?;
+    let size: u64 = files.iter().map(|file| file.size).sum();
+    let said = format!(
+        "{} {}   {}   b3 and sha256 verified   {}",
+        release.name,
+        release.version,
+        match files.len() {
+            1 => "1 file".to_owned(),
+            several => format!("{several} files"),
+        },
+        quoted(&folder)
+    );
+    let report = Report::answer("get")
+        .fact("package", called(release))
+        .fact("version", release.version.to_string())
+        .fact("manifest", release.manifest.to_string())
+        .fact("files", files.len() as u64)
+        .fact("size", Value::Size(size))
+        .fact("folder", folder.as_path());
+    Ok(Handed {
+        report,
+        said,
+        warnings: Vec::new(),
+    })
 }
 
 /// Has the node read every file of the release again: whether the disk has spoiled one, which it has

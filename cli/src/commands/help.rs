@@ -12,8 +12,17 @@ const JSON: &str = include_str!("../../topics/json.txt");
 const TRUST: &str = include_str!("../../topics/trust.txt");
 const NAMES: &str = include_str!("../../topics/names.txt");
 
-/// What `skep help TOPIC` knows, besides the verbs.
-pub(crate) const TOPICS: [&str; 5] = ["environment", "exit-codes", "json", "trust", "names"];
+/// How wide the topics are written, in columns.
+const PAGE_WIDTH: usize = 100;
+
+/// What `skep help TOPIC` knows besides the verbs, and what it is about.
+pub(crate) const TOPICS: [(&str, &str); 5] = [
+    ("environment", "the variables that skep reads"),
+    ("exit-codes", "what the exit code of a command means"),
+    ("json", "what programs are given"),
+    ("trust", "what is believed, and why"),
+    ("names", "how packages, versions and repositories are named"),
+];
 
 /// `skep` alone.
 pub(crate) fn overview(ui: &Ui) -> Result<()> {
@@ -21,8 +30,9 @@ pub(crate) fn overview(ui: &Ui) -> Result<()> {
     let about = command.get_about().map(ToString::to_string);
     let groups = groups::overview(&command);
     ui.page(&format!(
-        "{}\n\n{groups}\nskep --help shows the flags, skep help VERB says more.\n",
-        about.unwrap_or_default()
+        "{}\n\n{groups}\nskep --help shows the flags, skep help VERB says more, and skep help TOPIC:\n{}.\n",
+        about.unwrap_or_default(),
+        TOPICS.map(|(topic, _)| topic).join(", ")
     ))
 }
 
@@ -31,12 +41,23 @@ pub(crate) fn run(args: &Help, ui: &Ui) -> Result<()> {
     match words.as_slice() {
         [] => overview(ui),
         // A topic comes before a verb of the same name: that has `skep VERB --help` as well.
-        ["environment"] => ui.page(&environment_page()),
-        ["exit-codes"] => ui.page(&exit_codes()),
-        ["json"] => ui.page(JSON),
-        ["trust"] => ui.page(TRUST),
-        ["names"] => ui.page(NAMES),
+        [word] => match topic(word) {
+            Some(page) => ui.page(&page),
+            None => verb_page(&words, ui),
+        },
         verb => verb_page(verb, ui),
+    }
+}
+
+/// The page of a topic.
+pub(crate) fn topic(name: &str) -> Option<String> {
+    match name {
+        "environment" => Some(environment_page()),
+        "exit-codes" => Some(exit_codes()),
+        "json" => Some(json_page()),
+        "trust" => Some(TRUST.to_owned()),
+        "names" => Some(NAMES.to_owned()),
+        _ => None,
     }
 }
 
@@ -53,21 +74,50 @@ fn exit_codes() -> String {
     out
 }
 
-/// Every variable, from the flags themselves.
+/// How data is printed, and the name of every schema.
+fn json_page() -> String {
+    let mut out = String::from(JSON);
+    out.push_str("\nThe schemas, each skep.NAME/1 and named after its verb:\n\n ");
+    let mut width = 1;
+    for verb in args::verbs() {
+        let name = verb.join(".");
+        // Pages for people: there is no data in them.
+        if name == "help" {
+            continue;
+        }
+        if width + 1 + name.len() > PAGE_WIDTH {
+            out.push_str("\n ");
+            width = 1;
+        }
+        width += 1 + name.len();
+        write!(out, " {name}").expect("a string takes everything");
+    }
+    out.push_str(
+        "\n\nA flag that asks for something else adds its word: skep.get.dsse/1 of get --dsse.\n",
+    );
+    out
+}
+
+/// Every variable and what it is for, from the flags themselves.
+pub(crate) fn variables() -> Vec<(String, String)> {
+    let command = args::command();
+    let twins = command.get_arguments().filter_map(|arg| {
+        let (variable, help) = (arg.get_env()?, arg.get_help()?);
+        let flag = arg.get_long().unwrap_or_default();
+        let what = format!("--{flag}: {help}");
+        Some((variable.to_string_lossy().into_owned(), what))
+    });
+    let others = environment::VARIABLES.iter();
+    let others = others.map(|(variable, what)| ((*variable).to_owned(), (*what).to_owned()));
+    twins.chain(others).collect()
+}
+
 fn environment_page() -> String {
     let mut out = String::from(
         "A flag wins over its variable, that over config.toml (skep doctor --config).\n\n",
     );
-    let command = args::command();
-    for arg in command.get_arguments() {
-        if let (Some(variable), Some(help)) = (arg.get_env(), arg.get_help()) {
-            let flag = arg.get_long().unwrap_or_default();
-            let help = format!("--{flag}: {help}");
-            row(&mut out, 22, &variable.to_string_lossy(), &help);
-        }
-    }
-    for (variable, what) in environment::VARIABLES {
-        row(&mut out, 22, variable, what);
+    for (variable, what) in variables() {
+        row(&mut out, 22, &variable, &what);
     }
     out.push_str(
         "\nA flag that is on or off is off for 0, false, no, off and for nothing at all.\n",
@@ -95,6 +145,9 @@ fn verb_page(words: &[&str], ui: &Ui) -> Result<()> {
 fn unknown(words: &[&str]) -> CliError {
     CliError::usage(
         format!("there is no verb or topic `{}`", words.join(" ")),
-        Hint::new(format!("skep, or skep help {}", TOPICS.join("|"))),
+        Hint::new(format!(
+            "skep, or skep help {}",
+            TOPICS.map(|(topic, _)| topic).join("|")
+        )),
     )
 }

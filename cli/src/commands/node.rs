@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use skep_proto::control::{GatewayLine, GatewayRefusal, RepoLine, Request, Response, Status};
 
+use skep_node::run::Running;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::Session;
 use crate::args::node::{Action, Node};
@@ -14,13 +16,14 @@ use crate::client::{Client, node_config, start, start_failed, unexpected};
 use crate::error::{CliError, Exit, Hint, Result, could_not};
 use crate::home::config::Config;
 use crate::report::{Report, Table, Value};
+use crate::supervisor::Supervisor;
 
 /// How often `status --wait` looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 pub(crate) async fn run(args: &Node, session: &Session<'_>) -> Result<Report> {
     match &args.action {
-        Action::Run => serve(session).await,
+        Action::Run { with_stdin } => serve(*with_stdin, session).await,
         Action::Status { wait } => {
             let mut client = running(*wait, session).await?;
             status(&mut client).await.map(|status| report(&status))
@@ -46,8 +49,8 @@ pub(crate) async fn run(args: &Node, session: &Session<'_>) -> Result<Report> {
     }
 }
 
-/// Runs until Ctrl-C, SIGTERM or `skep node stop`.
-async fn serve(session: &Session<'_>) -> Result<Report> {
+/// Runs until Ctrl-C, SIGTERM, `skep node stop`, or the end of stdin if that was asked for.
+async fn serve(with_stdin: bool, session: &Session<'_>) -> Result<Report> {
     crate::logs::start(session.global.verbose, session.env);
     let settings = Config::read(&session.home, session.env)?;
     let config = node_config(session, &settings)?;
@@ -55,6 +58,7 @@ async fn serve(session: &Session<'_>) -> Result<Report> {
     let heed = |kind| signal(kind).map_err(|e| could_not("heed signals", &e));
     let mut interrupt = heed(SignalKind::interrupt())?;
     let mut terminate = heed(SignalKind::terminate())?;
+    let supervisor = Supervisor::of(session.env);
     let running = start(session, config).await.map_err(|e| start_failed(&e))?;
     if let Err(error) = greet(session).await {
         running.stop().await;
@@ -64,7 +68,10 @@ async fn serve(session: &Session<'_>) -> Result<Report> {
         () = running.stopped() => {}
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        () = end_of_stdin(with_stdin) => {}
+        () = report_to(&supervisor, &running) => {}
     }
+    supervisor.stopping();
     session.ui.say("stopping");
     tokio::select! {
         () = running.stop() => {}
@@ -72,6 +79,50 @@ async fn serve(session: &Session<'_>) -> Result<Report> {
         _ = interrupt.recv() => return Err(CliError::interrupted()),
     }
     Ok(Report::answer("node.run").fact("stopped", true))
+}
+
+/// Tells the service manager when the node is ready, and then that it lives; never ends.
+async fn report_to(supervisor: &Supervisor, running: &Running) {
+    if let Some(why) = running.unready() {
+        tracing::warn!(%why, "the node is not ready");
+        supervisor.status(&why);
+    }
+    running.ready().await;
+    let gateways = running.gateways().iter();
+    let gateways: Vec<String> = gateways
+        .map(|(address, mode)| format!("http://{address} ({mode} mode)"))
+        .collect();
+    supervisor.ready(&match gateways.is_empty() {
+        true => "ready, without a gateway".to_owned(),
+        false => format!("ready at {}", gateways.join(" ")),
+    });
+    let Some(every) = supervisor.wants_life_every() else {
+        return std::future::pending().await;
+    };
+    loop {
+        // The sign of life is the event loop's, not this task's.
+        match running.turns().await {
+            true => supervisor.alive(),
+            false => tracing::error!("the event loop does not turn"),
+        }
+        tokio::time::sleep(every).await;
+    }
+}
+
+/// Ends when stdin does, if that is heeded. Whoever holds the other end of a pipe cannot fail to end
+/// it: it ends with that process, however that ended.
+async fn end_of_stdin(heeded: bool) {
+    if !heeded {
+        return std::future::pending().await;
+    }
+    let (tell, ended) = oneshot::channel::<()>();
+    // A thread of its own, which nothing waits for: reading stdin cannot be given up.
+    std::thread::spawn(move || {
+        // What stands in it does not matter; that it cannot be read is an end too.
+        drop(std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
+        drop(tell);
+    });
+    drop(ended.await);
 }
 
 /// How it can be reached, and a ticket for each package of one's own.

@@ -12,7 +12,7 @@ use skep_proto::name::{Name, Version};
 use skep_proto::package::dsse;
 use skep_proto::package::source::{Assembled, Problem, assemble};
 
-use super::Session;
+use super::{Session, bundle};
 use crate::args::publish::Publish;
 use crate::author::Author;
 use crate::client::{Client, unexpected};
@@ -69,6 +69,7 @@ async fn publish(
         .fact("size", Value::Size(size))
         .fact("manifest", hash.to_string())
         .fact("signed_by", place.key.file.key().fingerprint());
+    let exact = format!("{}/{}@{}", place.repo, manifest.name, manifest.version);
     if already(&place, &manifest.name, &manifest.version, hash, client).await? {
         session.ui.say(&format!("already published: {called}"));
         if !args.dry_run {
@@ -77,7 +78,7 @@ async fn publish(
             // The command that published it may have been ended before it could.
             remember_repository(package, &place.repo, session.ui);
         }
-        return Ok(report);
+        return packed(report, &exact, args, session, client).await;
     }
     if args.dry_run {
         session.ui.say("nothing was signed or kept (dry run)");
@@ -101,7 +102,22 @@ async fn publish(
     remember_repository(package, &place.repo, session.ui);
     let published = (&manifest.name, &manifest.version);
     next_step(&place, published, session, client).await?;
-    Ok(report)
+    packed(report, &exact, args, session, client).await
+}
+
+/// Writes the release into a file as well, where one was named.
+async fn packed(
+    report: Report,
+    exact: &str,
+    args: &Publish,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<Report> {
+    let Some(file) = &args.to else {
+        return Ok(report);
+    };
+    bundle::export(&[exact.to_owned()], file, session, client).await?;
+    Ok(report.fact("file", file.as_path()))
 }
 
 /// The files are in the store, and the node offers them to its peers from now on.

@@ -68,6 +68,16 @@ pub(crate) fn refused(release: &Release) -> CliError {
     error
 }
 
+/// What keeps a release from being admitted, in a line.
+pub(crate) fn reasons(release: &Release) -> String {
+    let failed = release.facts.iter();
+    let failed = failed.filter(|fact| fact.outcome == FactOutcome::Fail);
+    let reasons: Vec<String> = failed
+        .map(|fact| format!("{}: {}", fact.check, fact.text))
+        .collect();
+    reasons.join("; ")
+}
+
 /// What was said against a release or its package, in a line each: that it is in this state, why, and
 /// what to use instead.
 pub(crate) fn against(release: &Release, state: &str) -> Vec<String> {

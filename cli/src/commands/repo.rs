@@ -19,7 +19,7 @@ use crate::home::repos::Repos;
 use crate::report::{Report, Table};
 
 pub(crate) use create::{create, followed_already};
-pub(crate) use follow::{follow, known_or_online};
+pub(crate) use follow::{alias_of, follow, known_or_online};
 pub(crate) use ticket::{parse_ticket, ticket};
 
 pub(crate) async fn run(args: &Repo, session: &Session<'_>) -> Result<Report> {

@@ -37,6 +37,8 @@ pub(crate) const PUBLIC: Steps = steps!("public");
 pub(crate) const TIP: Steps = steps!("tip");
 /// The file of a repository.
 pub(crate) const REPO: Steps = steps!("repo");
+/// A tree for tools that read files, and the list of it.
+pub(crate) const TREE: Steps = steps!("tree");
 /// `skep.toml`.
 pub(crate) const PACKAGE: Steps = steps!("package");
 

@@ -68,10 +68,16 @@ fn refused(path: &Path, why: &str) -> CliError {
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32, steps: &Steps) -> Result<()> {
     let failed = |e| CliError::io("write", path, &e);
     let temporary = Temporary::write(path, bytes, mode, steps).map_err(failed)?;
-    faults::hit(steps.before_naming);
-    fs::rename(&temporary.path, path).map_err(failed)?;
-    faults::hit(steps.after_naming);
+    name(&temporary.path, path, steps).map_err(failed)?;
     sync_folder_of(path).map_err(failed)
+}
+
+/// Gives a file that is whole, and on the disk, a name that another may have until then.
+pub(crate) fn name(whole: &Path, path: &Path, steps: &Steps) -> std::io::Result<()> {
+    faults::hit(steps.before_naming);
+    fs::rename(whole, path)?;
+    faults::hit(steps.after_naming);
+    Ok(())
 }
 
 /// Writes a new file that appears whole or not at all, on the disk when this returns.
@@ -154,8 +160,43 @@ struct Temporary {
     held: File,
 }
 
+/// A new file that somebody else writes into; it appears whole, in the place of one that may be
+/// there, or not at all.
+pub(crate) struct Unfinished {
+    temporary: Temporary,
+    path: PathBuf,
+}
+
+impl Unfinished {
+    pub(crate) fn begin(path: &Path, mode: u32) -> std::io::Result<Self> {
+        Ok(Self {
+            temporary: Temporary::begin(path, mode)?,
+            path: path.to_owned(),
+        })
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.temporary.held
+    }
+
+    /// It is whole: on the disk under its name when this returns.
+    pub(crate) fn finish(self) -> std::io::Result<()> {
+        self.temporary.held.sync_all()?;
+        fs::rename(&self.temporary.path, &self.path)?;
+        sync_folder_of(&self.path)
+    }
+}
+
 impl Temporary {
     fn write(beside: &Path, bytes: &[u8], mode: u32, steps: &Steps) -> std::io::Result<Self> {
+        let mut temporary = Self::begin(beside, mode)?;
+        temporary.held.write_all(bytes)?;
+        faults::hit(steps.before_fsync);
+        temporary.held.sync_all()?;
+        Ok(temporary)
+    }
+
+    fn begin(beside: &Path, mode: u32) -> std::io::Result<Self> {
         let name = beside.file_name().unwrap_or_default().to_string_lossy();
         let path = folder_of(beside).join(unfinished(&name));
         // One that was left by a process of our number may have another mode.
@@ -165,14 +206,10 @@ impl Temporary {
             .create_new(true)
             .mode(mode)
             .open(&path)?;
-        let mut temporary = Self {
+        Ok(Self {
             path,
             held: hold(file),
-        };
-        temporary.held.write_all(bytes)?;
-        faults::hit(steps.before_fsync);
-        temporary.held.sync_all()?;
-        Ok(temporary)
+        })
     }
 }
 

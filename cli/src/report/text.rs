@@ -212,7 +212,7 @@ pub(crate) fn size(bytes: u64) -> String {
 }
 
 /// `3 days ago`; what lies ahead, or back more than a month, as a date.
-fn ago(then: i64, now: i64) -> String {
+pub(crate) fn ago(then: i64, now: i64) -> String {
     const STEPS: [(i64, i64, &str); 4] = [
         (60, 1, "second"),
         (3_600, 60, "minute"),

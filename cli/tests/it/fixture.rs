@@ -9,7 +9,7 @@ use skep_proto::key::SigningKey;
 use skep_proto::key::file::{Protection, encode};
 
 /// Every variable that skep reads, and its value in tests: nobody's settings get in.
-pub(crate) const ENVIRONMENT: [(&str, &str); 18] = [
+pub(crate) const ENVIRONMENT: [(&str, &str); 21] = [
     ("SKEP_PASSPHRASE", ""),
     ("SKEP_PASSPHRASE_FILE", ""),
     ("SKEP_JSON", ""),
@@ -25,6 +25,9 @@ pub(crate) const ENVIRONMENT: [(&str, &str); 18] = [
     ("TMPDIR", ""),
     ("USER", "ana"),
     ("LOGNAME", ""),
+    ("NOTIFY_SOCKET", ""),
+    ("WATCHDOG_USEC", ""),
+    ("WATCHDOG_PID", ""),
     ("NO_COLOR", ""),
     ("CLICOLOR_FORCE", ""),
     // Pages are as wide everywhere.

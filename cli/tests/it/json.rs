@@ -105,6 +105,13 @@ fn keys() {
 }
 
 #[test]
+fn completions_and_manual() {
+    let fixture = Fixture::new();
+    check(&fixture, "completions", "completions bash");
+    check(&fixture, "man", "man manuals");
+}
+
+#[test]
 fn doctor() {
     let fixture = Fixture::new();
     check(&fixture, "doctor", "doctor");
@@ -126,6 +133,7 @@ fn packages() {
     check(&fixture, "get", "get ana/drop");
     check(&fixture, "get.dsse", "get ana/drop --dsse");
     check(&fixture, "verify", "verify ana/drop --explain");
+    check(&fixture, "search", "search drop");
     check(
         &fixture,
         "publish.status",
@@ -204,5 +212,23 @@ fn errors() {
         stderr,
         "{\"schema\":\"skep.error/1\",\"exit\":4,\"message\":\"you have no key yet\",\
          \"details\":[],\"causes\":[],\"hint\":\"skep key new\"}\n"
+    );
+}
+
+#[test]
+fn bundles() {
+    let fixture = Fixture::new();
+    fixture.run("publish drop --yes --to drop.skep");
+    check(
+        &fixture,
+        "bundle.export",
+        "bundle export ana/drop -o again.skep",
+    );
+    check(&fixture, "bundle.show", "bundle show drop.skep");
+    fixture.new_home("there");
+    check(
+        &fixture,
+        "bundle.import",
+        "bundle import drop.skep --yes --home there",
     );
 }

@@ -3,6 +3,7 @@
 mod fixture;
 mod homes;
 mod json;
+mod manual;
 mod mistakes;
 mod nodes;
 mod streams;

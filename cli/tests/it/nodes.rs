@@ -1,11 +1,16 @@
 //! What needs a node that runs, or two: signals, and a ticket from one person to another.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::fixture::Fixture;
+
+/// How long a node may take to stop.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_node_ends_cleanly_at_ctrl_c_and_when_a_supervisor_says_so() {
@@ -193,4 +198,36 @@ fn a_ticket_of_a_repository_that_is_followed_needs_nobody_who_answers() {
         fs::read_dir(repos).expect("there").next().is_none(),
         "it is not followed"
     );
+}
+
+#[test]
+fn a_demo_that_is_killed_takes_its_nodes_with_it() {
+    let fixture = Fixture::new();
+    let temporary = fixture.path().join("tmp");
+    fs::create_dir(&temporary).expect("made");
+    let mut demo = fixture
+        .skep("demo")
+        .env("TMPDIR", &temporary)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("skep runs");
+    let said = BufReader::new(demo.stderr.take().expect("a pipe"));
+    let mut lines = said.lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.ends_with("  mirror: a node runs")));
+    demo.kill().expect("it runs");
+    demo.wait().expect("it ends");
+    let folder = fs::read_dir(&temporary).expect("there").next();
+    let folder = folder.expect("it could not be removed").expect("an entry");
+    for home in ["author", "mirror"] {
+        let home = folder.path().join(home);
+        let begun = Instant::now();
+        while home.join("skep.sock").exists() {
+            assert!(begun.elapsed() < PATIENCE, "a node runs on");
+            std::thread::yield_now();
+        }
+        // It ended as at Ctrl-C.
+        let log = fs::read_to_string(home.join("node.log")).expect("a log");
+        assert!(log.ends_with("stopping\n"), "{log}");
+    }
 }

@@ -1,10 +1,12 @@
 //! The answers to what commands ask.
 
+mod bundle;
 mod doctor;
 mod files;
 mod log;
 mod mirror;
 mod release;
+mod search;
 mod stopped;
 
 use std::net::SocketAddr;
@@ -22,13 +24,16 @@ pub(crate) use stopped::{Stopped, without};
 use tokio::sync::watch;
 
 use super::{Connection, Error};
+use crate::bundle::Known;
 use crate::config::Config;
 use crate::core::{Command, Input, Reply, RequestId};
 use crate::driver::Handle;
+use crate::gateway::pages::About;
 use crate::gateway::{Mode, Refusals};
 use crate::in_use::Lease;
 use crate::keeper::Notes;
 use crate::perform::InFlight;
+use crate::search::Search;
 use crate::snapshot::{RepoSnapshot, Snapshot};
 use crate::store::Store;
 use crate::{net, repos};
@@ -42,6 +47,7 @@ pub(crate) struct Answers {
     pub(crate) net: net::Net,
     pub(crate) gateways: Vec<(SocketAddr, Mode)>,
     pub(crate) refusals: Refusals,
+    pub(crate) search: Search,
     pub(crate) in_flight: InFlight,
     pub(crate) notes: Notes,
     pub(crate) stop: watch::Sender<bool>,
@@ -69,6 +75,7 @@ impl Answers {
         &self,
         request: Request,
         file: Option<OwnedFd>,
+        known: &mut Option<Known>,
         connection: &mut Connection,
         lease: &mut Lease,
     ) -> Result<(), Error> {
@@ -81,7 +88,12 @@ impl Answers {
             self.stop.send_replace(true);
             return said;
         }
-        let answered = self.answer_without_file(request, file, connection, lease);
+        let answered = match request {
+            Request::CheckBundle { .. }
+            | Request::ImportBundle { .. }
+            | Request::ExportBundle { .. } => self.bundle(&request, file, known, connection),
+            request => self.answer_without_file(request, file, connection, lease),
+        };
         let response =
             answered.unwrap_or_else(|refused| Response::Refused(self.mind_room(refused)));
         connection.send(&response, None)
@@ -109,8 +121,10 @@ impl Answers {
     ) -> Answered {
         self.refuse_stopped(&request)?;
         match request {
-            Request::Status => Ok(self.status()),
-            Request::Peers => Ok(self.peers()),
+            Request::Status => Ok(Response::Status(self.status())),
+            Request::Peers => Ok(Response::Peers {
+                peers: self.peers(),
+            }),
             Request::Reload => self.reload(),
             Request::AwaitSync { repo, wait_s } => self.await_sync(repo, wait_s, connection),
             Request::Repo { repo } => {
@@ -139,6 +153,7 @@ impl Answers {
                 };
                 self.release(&package, &asked)
             }
+            Request::Search { query, page } => self.find(&query, &page),
             Request::Log { repo, key, from } => self.log(&repo, &key, from),
             Request::PutRoot { repo, root } => self.put_root(repo, &root),
             Request::Append {
@@ -177,30 +192,19 @@ impl Answers {
             Request::Doctor => Ok(self.doctor()),
             Request::Mirror => Ok(self.mirror()),
             Request::Collect { dry_run, used } => self.collect(dry_run, used),
+            Request::LetGo {
+                repo,
+                names,
+                version,
+            } => self.let_go(repo, &names, version.as_ref()),
             Request::Purge { repo } => self.purge(repo),
             Request::RecheckBlob { hash } => self.recheck_blob(&hash),
-            Request::Stop | Request::OpenBlob { .. } => Err(failed("this is asked for on its own")),
+            Request::Stop
+            | Request::OpenBlob { .. }
+            | Request::CheckBundle { .. }
+            | Request::ImportBundle { .. }
+            | Request::ExportBundle { .. } => Err(failed("this is asked for on its own")),
         }
-    }
-
-    fn status(&self) -> Response {
-        let snapshot = self.node.snapshot();
-        Response::Status(Status {
-            version: self.config.version.to_owned(),
-            node: *snapshot.me.key(),
-            pid: std::process::id(),
-            up_s: self.started.elapsed().as_secs(),
-            peers: snapshot.peers.len(),
-            addresses: self.addresses(),
-            repos: snapshot
-                .repos()
-                .map(|repo| self.line(repo))
-                .chain(self.stopped_lines())
-                .collect(),
-            gateways: self.gateway_lines(),
-            refusals: self.refusals.all(),
-            read_only: snapshot.read_only.clone(),
-        })
     }
 
     /// A repository in one line. What the disk spoiled, and nobody has brought back yet, is missing
@@ -232,19 +236,6 @@ impl Answers {
         addresses.extend(self.net.addresses());
         addresses.dedup();
         addresses
-    }
-
-    fn peers(&self) -> Response {
-        let snapshot = self.node.snapshot();
-        let peers = snapshot.peers.iter();
-        Response::Peers {
-            peers: peers
-                .map(|(node, repos)| Peer {
-                    node: *node.key(),
-                    repos: repos.iter().copied().collect(),
-                })
-                .collect(),
-        }
     }
 
     fn reload(&self) -> Answered {
@@ -330,6 +321,39 @@ impl Answers {
 
     fn ask(&self, input: impl FnOnce(RequestId) -> Input) -> Result<Reply, Refused> {
         self.node.ask_blocking(input).ok_or_else(stopping)
+    }
+}
+
+impl About for Answers {
+    fn status(&self) -> Status {
+        let snapshot = self.node.snapshot();
+        Status {
+            version: self.config.version.to_owned(),
+            node: *snapshot.me.key(),
+            pid: std::process::id(),
+            up_s: self.started.elapsed().as_secs(),
+            peers: snapshot.peers.len(),
+            addresses: self.addresses(),
+            repos: snapshot
+                .repos()
+                .map(|repo| self.line(repo))
+                .chain(self.stopped_lines())
+                .collect(),
+            gateways: self.gateway_lines(),
+            refusals: self.refusals.all(),
+            read_only: snapshot.read_only.clone(),
+        }
+    }
+
+    fn peers(&self) -> Vec<Peer> {
+        let snapshot = self.node.snapshot();
+        let peers = snapshot.peers.iter();
+        peers
+            .map(|(node, repos)| Peer {
+                node: *node.key(),
+                repos: repos.iter().copied().collect(),
+            })
+            .collect()
     }
 }
 

@@ -9,6 +9,8 @@ use skep_proto::name::{Name, Version};
 use skep_proto::repo::root::SignedRoot;
 use skep_proto::trust::file::RepoFile;
 
+use super::repository::CutProof;
+
 /// Most files of one release: ten thousand, and room.
 const HOLDING_BLOBS_MAX: usize = 16_384;
 /// Longest holding, in bytes: each blob takes at most 45.
@@ -120,6 +122,8 @@ pub enum Command {
         entries: Vec<Vec<u8>>,
         checkpoint: Checkpoint,
     },
+    /// Entries of a log that a .skep file brings.
+    Carry(Box<Carry>),
     /// A release whose blobs are in the store: why, and which.
     Hold {
         repo: RepoId,
@@ -145,6 +149,19 @@ pub enum Command {
     },
     /// Answered once a peer that shares the repository was compared with to the end.
     AwaitSync { repo: RepoId },
+}
+
+/// A part of a log, and what proves it: taken as a peer's would be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Carry {
+    pub repo: RepoId,
+    pub checkpoint: Checkpoint,
+    /// Where to stop, if a cut ends the log before the checkpoint.
+    pub cut: Option<CutProof>,
+    pub from: u64,
+    pub entries: Vec<Vec<u8>>,
+    /// From where the entries end to where the log ends; empty where that is one place.
+    pub proof: Vec<Sha256>,
 }
 
 /// Blobs of one release that this node has, and why: what is published or kept is offered to

@@ -10,8 +10,12 @@ use super::{Core, Time};
 
 /// How long a peer that did what no honest one does is not spoken to.
 pub(super) const BAN_S: u64 = 600;
-/// How often a configured node that is not connected is dialled.
+/// How often a known node that is not connected is dialled.
 const REDIAL_MS: u64 = 10_000;
+/// How soon it is dialled again after the first time, then after twice as long: whoever waits for a
+/// file waits for some seconds, and a first dial may meet a node that has not noticed yet that the
+/// last command of this home has ended.
+const REDIAL_SOON_MS: u64 = 1_000;
 /// Most nodes that are remembered with their addresses.
 const KNOWN_MAX: usize = 256;
 
@@ -20,6 +24,8 @@ const KNOWN_MAX: usize = 256;
 pub(super) struct Peers {
     known: BTreeMap<NodeId, Vec<String>>,
     next_dial: Time,
+    /// How long after the next dial another one follows; 0 before the first.
+    again_ms: u64,
 }
 
 impl Peers {
@@ -28,7 +34,12 @@ impl Peers {
     }
 
     pub(super) fn dial_soon(&mut self) {
-        self.next_dial = Time::default();
+        self.dial_at(Time::default());
+    }
+
+    fn dial_at(&mut self, when: Time) {
+        self.next_dial = when;
+        self.again_ms = REDIAL_SOON_MS;
     }
 
     pub(super) fn queue(&self) -> Queue {
@@ -48,17 +59,23 @@ impl Core {
         let full = self.peers.known.len() >= KNOWN_MAX && !self.peers.known.contains_key(&peer);
         if !full {
             self.peers.known.insert(peer, addresses);
-            self.peers.next_dial = self.now;
+            self.peers.dial_at(self.now);
         }
         self.dial_configured();
     }
 
-    /// Dials every known node that no session is open with, at most every [`REDIAL_MS`].
+    /// Dials every known node that no session is open with: soon again at first, then every
+    /// [`REDIAL_MS`].
     pub(super) fn dial_configured(&mut self) {
         if self.now < self.peers.next_dial {
             return;
         }
-        self.peers.next_dial = self.now.after(REDIAL_MS);
+        let again_ms = match self.peers.known.is_empty() {
+            true => REDIAL_MS,
+            false => self.peers.again_ms.max(REDIAL_SOON_MS),
+        };
+        self.peers.next_dial = self.now.after(again_ms);
+        self.peers.again_ms = (again_ms * 2).min(REDIAL_MS);
         for (peer, addresses) in &self.peers.known {
             if !self.sessions.values().any(|s| s.peer == *peer) {
                 self.out.push(Effect::Dial {

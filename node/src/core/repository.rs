@@ -294,6 +294,7 @@ impl Repository {
             let position = LogPosition {
                 size: facts.len() as u64,
                 whole: self.whole(key).cloned(),
+                cut: self.logs.get(key).and_then(|log| log.cut.clone()),
                 confirmed: self.logs.get(key).is_some_and(|log| log.confirmed),
                 ever_confirmed: self.ever_confirmed.contains(key),
             };

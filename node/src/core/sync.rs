@@ -6,6 +6,7 @@
 //! again. This module is the dialogue of a session: requests, answers, and what becomes of those that
 //! are not answered.
 
+mod carry;
 mod gossip;
 pub(in crate::core) mod greet;
 mod logs;

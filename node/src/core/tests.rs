@@ -607,6 +607,23 @@ fn a_core_that_begins_again_dials_whom_it_knew() {
 }
 
 #[test]
+fn who_is_not_met_is_dialled_again_soon_and_then_every_ten_seconds() {
+    let made = made();
+    let mut host = Host::author(10, &made);
+    let (peer, addresses) = (node(20), vec!["/ip4/192.0.2.1/tcp/7701".to_owned()]);
+    host.core
+        .handle(Time(0), Input::Discovered { peer, addresses });
+    let mut dialled = Vec::new();
+    for s in 1..=40 {
+        let effects = host.core.handle(Time(s * 1_000), Input::Woken);
+        if effects.iter().any(|e| matches!(e, Effect::Dial { .. })) {
+            dialled.push(s);
+        }
+    }
+    assert_eq!(dialled, [1, 3, 7, 15, 25, 35]);
+}
+
+#[test]
 fn a_repository_that_is_no_longer_followed_does_not_keep_the_node_awake() {
     let made = made();
     let mut host = Host::author(10, &made);

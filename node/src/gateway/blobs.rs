@@ -24,9 +24,16 @@ struct Seen {
     crc32: u32,
 }
 
+/// How many files are read to their ends at a time; who asks for one of these waits for it.
+const READ_AT_A_TIME: usize = 8;
+
 /// Which files were verified since the node started.
 #[derive(Debug, Default)]
-pub(super) struct Blobs(Mutex<BTreeMap<Blake3, Seen>>);
+pub(super) struct Blobs {
+    seen: Mutex<BTreeMap<Blake3, Seen>>,
+    /// Held while a file is read to its end, by its hash: many who ask at once make it be read once.
+    reading: [Mutex<()>; READ_AT_A_TIME],
+}
 
 /// A verified blob, open.
 #[derive(Debug, Clone)]
@@ -51,24 +58,17 @@ pub(super) enum Error {
 impl Blobs {
     /// Opens a blob; reads it to its end if that was not done since its file changed.
     pub(super) fn open(&self, store: &dyn Store, hash: &Blake3) -> Result<Open, Error> {
-        let file = store.open(hash)?.ok_or(Error::Absent(*hash))?;
-        let metadata = file.metadata()?;
-        let mut seen = Seen {
-            inode: (metadata.dev(), metadata.ino()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-            size: metadata.len(),
-            crc32: 0,
-        };
-        let known = self.lock().get(hash).copied();
-        if let Some(known) = known {
-            seen.crc32 = known.crc32;
-            if seen == known {
-                return Ok(Open {
-                    file: Arc::new(file),
-                    crc32: known.crc32,
-                });
-            }
+        if let Some(open) = self.open_seen(store, hash)? {
+            return Ok(open);
         }
+        let slot = usize::from(hash.as_bytes()[0]) % READ_AT_A_TIME;
+        let _alone = self.reading[slot]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = self.open_seen(store, hash)? {
+            return Ok(open);
+        }
+        let (file, mut seen) = open(store, hash)?;
         seen.crc32 = verify(&file, hash, store)?;
         let mut all = self.lock();
         if all.len() >= REMEMBERED_MAX {
@@ -81,9 +81,42 @@ impl Blobs {
         })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Blake3, Seen>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Opens a blob whose file is the one that was verified: nothing of it is read.
+    pub(super) fn open_seen(
+        &self,
+        store: &dyn Store,
+        hash: &Blake3,
+    ) -> Result<Option<Open>, Error> {
+        let Some(known) = self.lock().get(hash).copied() else {
+            return Ok(None);
+        };
+        let (file, seen) = open(store, hash)?;
+        let same = Seen {
+            crc32: known.crc32,
+            ..seen
+        } == known;
+        Ok(same.then(|| Open {
+            file: Arc::new(file),
+            crc32: known.crc32,
+        }))
     }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Blake3, Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Opens a file, and says what it is, but for its sum.
+fn open(store: &dyn Store, hash: &Blake3) -> Result<(File, Seen), Error> {
+    let file = store.open(hash)?.ok_or(Error::Absent(*hash))?;
+    let metadata = file.metadata()?;
+    let seen = Seen {
+        inode: (metadata.dev(), metadata.ino()),
+        changed: (metadata.ctime(), metadata.ctime_nsec()),
+        size: metadata.len(),
+        crc32: 0,
+    };
+    Ok((file, seen))
 }
 
 /// Reads a file to its end; its CRC-32 if its hash is right.

@@ -11,15 +11,15 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use skep_proto::hash::{Blake3, Sha256};
-use skep_proto::id::RepoId;
 use skep_proto::name::{Name, RepoRef, Requirement, Version};
 use skep_proto::package::manifest::File;
-use skep_proto::render::Content;
 use skep_proto::render::l3afd::{Artifact, PLATFORM_LEN_MAX, Platform, select};
 use skep_proto::text::check_line;
 use skep_proto::trust::{Asked, Outcome};
 
-use super::answer::{self, Ready};
+use super::answer::{self, Files, OPEN_MAX, Ready};
+use super::blobs::{self, Open};
+use super::described::{Archive, Key};
 use super::refusals::Refused;
 use super::{Door, Doors, Mode};
 use crate::core::{Command, Holding, HoldingReason, Input};
@@ -30,26 +30,12 @@ use crate::snapshot::{RepoSnapshot, Resolved};
 pub(super) const ROUTE: &str = "/l3afd/{repo}/{name}/{version}/{platform}/{artifact}";
 /// The word for the newest release that is admitted.
 const LATEST: &str = "latest";
-/// How many archives are remembered, described: some kilobytes each.
-const ARCHIVES_MAX: usize = 1_024;
 /// Names that a refusal lists.
 const LISTED_MAX: usize = 50;
 
-/// One archive of one release.
-type Key = (RepoId, Sha256, Platform, Artifact);
-
-/// An archive, described, and the files in it.
-struct Archive {
-    content: Arc<Content>,
-    blobs: Vec<Blake3>,
-}
-
-/// Archives that were asked for, and releases that are being fetched because one was.
+/// Releases that are being fetched because one was asked for.
 #[derive(Default)]
-pub(super) struct Archives {
-    described: Mutex<BTreeMap<Key, Arc<Archive>>>,
-    fetching: Mutex<BTreeSet<Sha256>>,
-}
+pub(super) struct Fetching(Mutex<BTreeSet<Sha256>>);
 
 /// The parts of a request's path.
 struct Request {
@@ -68,34 +54,16 @@ pub(super) async fn archive(
     headers: HeaderMap,
 ) -> Response {
     let mode = door.mode;
-    let doors = Arc::clone(&door.doors);
-    // Reading a manifest, or a file that was not verified yet, is the disk's time.
-    let found = tokio::task::spawn_blocking(move || find(&doors, mode, parts)).await;
-    let refused = match found {
-        Ok(Ok(ready)) => return answer::archive(ready, &method, &headers, mode),
-        Ok(Err(refused)) => refused,
-        Err(error) => {
-            tracing::error!(%error, "a request could not be answered");
-            internal("this node could not answer".to_owned())
-        }
+    let refused = match find(&door.doors, mode, parts).await {
+        Ok(ready) => return answer::archive(ready, &method, &headers, mode),
+        Err(refused) => refused,
     };
-    tracing::warn!(
-        path = uri.path(),
-        status = refused.status.as_u16(),
-        why = refused.why,
-        hint = refused.hint,
-        "refused l3afd"
-    );
     door.doors.refusals.add(uri.path(), &refused);
     answer::refusal(&refused, mode)
 }
 
 fn refuse(status: StatusCode, why: impl Into<String>, hint: impl Into<String>) -> Refused {
-    Refused {
-        status,
-        why: why.into(),
-        hint: hint.into(),
-    }
+    Refused::new(status, why, hint)
 }
 
 fn internal(why: String) -> Refused {
@@ -131,7 +99,7 @@ fn parse(parts: (String, String, String, String, String)) -> Result<Request, Ref
 }
 
 /// From a path to an archive whose files are open, or the reason why there is none.
-fn find(
+async fn find(
     doors: &Arc<Doors>,
     mode: Mode,
     parts: (String, String, String, String, String),
@@ -156,24 +124,67 @@ fn find(
         let hint = format!("skep get {what} before l3afd asks; it has stopped what ran before");
         return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, why, hint));
     }
-    let archive = described(doors, repo, &request, &resolved)?;
-    let files = archive.blobs.iter().map(|hash| {
-        let open = doors.blobs.open(doors.store.as_ref(), hash);
-        let open = open.map_err(|e| internal(crate::in_words(&e)))?;
-        Ok((*hash, open.file))
-    });
-    let files = files.collect::<Result<_, Refused>>()?;
     remember(doors, repo, &resolved, mode);
-    let tag = Blake3::of(&[
-        manifest.as_bytes(),
-        format!("{}/{}", request.platform, request.artifact).as_bytes(),
-    ]);
-    Ok(Ready {
-        content: Arc::clone(&archive.content),
-        files,
-        media_type: request.artifact.format.media_type(),
-        tag: tag.to_string(),
+    let key = Key {
+        repo: repo.id,
+        manifest,
+        platform: request.platform,
+        artifact: request.artifact,
+    };
+    if let Some(ready) = at_hand(doors, &key)? {
+        return Ok(ready);
+    }
+    // Reading a manifest, or a file that was not verified yet, is the disk's time.
+    let (doors, reading) = (Arc::clone(doors), Arc::clone(&snapshot));
+    let made = tokio::task::spawn_blocking(move || {
+        let repo = reading.repo(&request.repo);
+        let repo = repo.ok_or_else(|| internal("a repository is gone".to_owned()))?;
+        let archive = match doors.archives.find(&key) {
+            Some(archive) => archive,
+            None => describe(&doors, repo, &key, &resolved)?,
+        };
+        opened(&doors, &key, &archive, |hash| {
+            doors.blobs.open(doors.store.as_ref(), hash).map(Some)
+        })?
+        .ok_or_else(|| internal("a file is gone".to_owned()))
+    });
+    made.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a request could not be answered");
+        Err(internal("this node could not answer".to_owned()))
     })
+}
+
+/// An archive that was described before and whose files were verified: nothing of them is read.
+fn at_hand(doors: &Arc<Doors>, key: &Key) -> Result<Option<Ready>, Refused> {
+    let remembered = doors.archives.find(key);
+    // To look after very many files takes the disk's time too.
+    let Some(archive) = remembered.filter(|archive| archive.blobs.len() <= OPEN_MAX) else {
+        return Ok(None);
+    };
+    opened(doors, key, &archive, |hash| {
+        doors.blobs.open_seen(doors.store.as_ref(), hash)
+    })
+}
+
+/// The archive with its files open, if `open` gives them all.
+fn opened(
+    doors: &Arc<Doors>,
+    key: &Key,
+    archive: &Arc<Archive>,
+    open: impl Fn(&Blake3) -> Result<Option<Open>, blobs::Error>,
+) -> Result<Option<Ready>, Refused> {
+    let mut files = Files::new(doors);
+    for hash in &archive.blobs {
+        match open(hash).map_err(|e| internal(crate::in_words(&e)))? {
+            Some(open) => files.keep(*hash, open.file),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(Ready {
+        archive: Arc::clone(archive),
+        files,
+        media_type: key.artifact.format.media_type(),
+    }))
 }
 
 /// The release that is meant, if it may be handed out.
@@ -233,36 +244,23 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-/// The archive, from those that were asked for before or made from the manifest.
-fn described(
+/// Describes the archive by the manifest, having seen that each file of it is what it should be.
+fn describe(
     doors: &Doors,
     repo: &RepoSnapshot,
-    request: &Request,
+    key: &Key,
     resolved: &Resolved,
 ) -> Result<Arc<Archive>, Refused> {
-    let manifest = resolved.subject.manifest;
-    let key = (
-        repo.id,
-        manifest,
-        request.platform,
-        request.artifact.clone(),
-    );
-    let lock = || {
-        doors
-            .archives
-            .described
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    };
-    if let Some(archive) = lock().get(&key) {
-        return Ok(Arc::clone(archive));
-    }
     let files = files(doors, repo, resolved)?;
     let unfit = |why: String| {
         let hint = format!("skep info {}", called(repo, resolved));
         refuse(StatusCode::NOT_FOUND, why, hint)
     };
-    let chosen = select(&files, request.platform).map_err(|e| unfit(e.to_string()))?;
+    let chosen = select(&files, key.platform).map_err(|e| unfit(e.to_string()))?;
+    let room = doors.archives.room(chosen.len()).ok_or_else(|| {
+        let why = "too many large archives are being sent".to_owned();
+        refuse(StatusCode::SERVICE_UNAVAILABLE, why, "ask again later")
+    })?;
     let mut sums = BTreeMap::new();
     for file in &chosen {
         let open = doors.blobs.open(doors.store.as_ref(), &file.blake3);
@@ -270,20 +268,12 @@ fn described(
         sums.insert(file.blake3, open.crc32);
     }
     let sum_of = |file: &File| sums.get(&file.blake3).copied().unwrap_or_default();
-    let content = request
+    let content = key
         .artifact
         .render(&chosen, sum_of)
         .map_err(|e| unfit(e.to_string()))?;
-    let archive = Arc::new(Archive {
-        content: Arc::new(content),
-        blobs: sums.into_keys().collect(),
-    });
-    let mut all = lock();
-    if all.len() >= ARCHIVES_MAX {
-        all.clear();
-    }
-    all.insert(key, Arc::clone(&archive));
-    Ok(archive)
+    let blobs = sums.into_keys().collect();
+    Ok(doors.archives.keep(key.clone(), content, blobs, room))
 }
 
 /// Every file of a release, by a manifest that is checked as `get` checks it.
@@ -307,7 +297,7 @@ fn fetch(doors: &Arc<Doors>, repo: &RepoSnapshot, resolved: &Resolved) {
         manifest: subject.manifest,
     };
     let lock = |doors: &Doors, change: &dyn Fn(&mut BTreeSet<Sha256>) -> bool| {
-        let fetching = doors.archives.fetching.lock();
+        let fetching = doors.fetching.0.lock();
         change(&mut fetching.unwrap_or_else(PoisonError::into_inner))
     };
     if !lock(doors, &|all| all.insert(subject.manifest)) {

@@ -27,7 +27,7 @@ pub(super) const ADDRESSES_MAX: usize = 16;
 pub(super) const HEAD_START: Duration = Duration::from_millis(300);
 /// How long a name may take to resolve.
 pub(super) const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
-/// How long a closed session may take to send what is queued.
+/// How long a closed session may take to send what is queued, and the peer to read it.
 pub(super) const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 /// Unanswered pings in a row after which a connection is dead. Bulk can delay one.
 pub(super) const PING_FAILURES_MAX: u32 = 2;

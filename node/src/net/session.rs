@@ -212,12 +212,25 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(mut setup: Setup<S>) 
         &setup.inbox.queued_bytes,
         &limits,
     );
-    let (why, what) = tokio::select! {
-        // Why it is to end comes first: the queue is closed by the same stroke.
-        biased;
-        why = asked_to_end(setup.inbox.end) => (why, None),
-        ended = reading => ended,
-        why = writing => (why, None),
+    let ending = asked_to_end(setup.inbox.end);
+    tokio::pin!(reading, writing, ending);
+    let mut sent = false;
+    let (why, what) = loop {
+        tokio::select! {
+            // Why it is to end comes first: the queue is closed by the same stroke.
+            biased;
+            why = &mut ending => break (why, None),
+            (why, what) = &mut reading => break (if sent { Why::ByUs } else { why }, what),
+            why = &mut writing, if !sent => {
+                if why != Why::ByUs {
+                    break (why, None);
+                }
+                // The connection is closed after this, and what the peer has sent and nobody read
+                // would then reset it, with the frames that the peer has not read yet. So the
+                // peer's end is waited for: it closes its side when it has read ours.
+                sent = true;
+            }
+        }
     };
     // Before the driver hears of the end: if it dials at once, there is no session to stand in
     // the way.
@@ -302,7 +315,7 @@ async fn write(
 async fn asked_to_end(end: oneshot::Receiver<Why>) -> Why {
     match end.await {
         Ok(why) => why,
-        // Closed: `write` ends when the queue is empty, if that does not take too long.
+        // Closed: what is queued is sent and read by the peer, if that does not take too long.
         Err(_) => {
             sleep(DRAIN_WITHIN).await;
             Why::ByUs

@@ -6,13 +6,11 @@ use skep_proto::control::{
     Fact, FactOutcome, Handle, Ineffective, Package, ReleaseLine, Repo, RepoLine, Rival,
 };
 use skep_proto::hash::Blake3;
-use skep_proto::log::entry::Role;
-use skep_proto::name::Version;
-use skep_proto::repo::authority::{self, Outcome};
+use skep_proto::repo::authority::Outcome;
 use skep_proto::repo::chain::State;
 use skep_proto::repo::root::Visibility;
 use skep_proto::repo::sequence::LogUse;
-use skep_proto::repo::view::{self, ReleaseState, View};
+use skep_proto::repo::view::View;
 use skep_proto::trust::{self, Decision};
 
 use super::RepoSnapshot;
@@ -75,7 +73,7 @@ impl RepoSnapshot {
             expires: document.and_then(|d| d.expires.as_ref().map(ToString::to_string)),
             handles: view.map_or(Vec::new(), |view| {
                 let handles = view.authority.handles.values();
-                handles.map(|handle| self.handle(view, handle)).collect()
+                handles.map(|handle| Handle::of(view, handle)).collect()
             }),
             void_entries: view.map_or(0, |view| view.void),
             unknown_entries: view.map_or(0, |view| view.unknown),
@@ -123,27 +121,6 @@ impl RepoSnapshot {
             .collect()
     }
 
-    pub fn handle(&self, view: &View, handle: &authority::Handle) -> Handle {
-        let names = view.authority.names.values();
-        Handle {
-            id: handle.id,
-            label: handle.label.clone(),
-            m: handle.publish_threshold.into(),
-            c: handle.change_threshold.into(),
-            keys: handle.keys.iter().copied().collect(),
-            roles: handle
-                .roles
-                .iter()
-                .map(|role| role_word(*role).to_owned())
-                .collect(),
-            names: names
-                .filter(|owned| owned.owner == handle.id)
-                .map(|owned| owned.name.clone())
-                .collect(),
-            suspended: view.is_handle_suspended(handle.id),
-        }
-    }
-
     pub fn packages(&self) -> Vec<Package> {
         let Some(view) = self.view.as_deref() else {
             return Vec::new();
@@ -151,33 +128,17 @@ impl RepoSnapshot {
         let packages = view.packages.values().filter_map(|package| {
             Some(Package {
                 name: package.name.clone(),
-                owner: self.handle(view, view.handle(&package.owner)?),
+                owner: Handle::of(view, view.handle(&package.owner)?),
                 suspended: package.suspended.on,
                 deprecated: package.deprecated.on,
                 releases: package
                     .releases
                     .iter()
-                    .map(|(version, release)| release_line(version, release))
+                    .map(|(version, release)| ReleaseLine::of(version, release))
                     .collect(),
             })
         });
         packages.collect()
-    }
-}
-
-/// One version in a line.
-pub(crate) fn release_line(version: &Version, release: &view::Release) -> ReleaseLine {
-    ReleaseLine {
-        version: version.clone(),
-        state: match release.state {
-            ReleaseState::Listed(_) => "listed",
-            ReleaseState::Pending(_) => "pending",
-            ReleaseState::Quarantined => "quarantined",
-        }
-        .to_owned(),
-        yanked: release.yanked.on,
-        deprecated: release.deprecated.on,
-        suspended: release.suspended.on,
     }
 }
 
@@ -195,16 +156,6 @@ pub(crate) fn facts(decision: &Decision) -> Vec<Fact> {
             text: fact.text.clone(),
         })
         .collect()
-}
-
-fn role_word(role: Role) -> &'static str {
-    match role {
-        Role::Publisher => "publisher",
-        Role::Approver => "approver",
-        Role::Reviewer => "reviewer",
-        Role::Attester => "attester",
-        Role::Advisor => "advisor",
-    }
 }
 
 fn forked(view: &View) -> Vec<skep_proto::key::Key> {

@@ -17,6 +17,100 @@ fn names_are_oci_components() {
     }
 }
 
+/// Whether OCI's distribution specification takes a text as a component of a name, read off its
+/// grammar: runs of letters and digits, between which one of `.`, `_`, `__` or any number of `-` stands.
+fn is_oci_component(text: &str) -> bool {
+    let is_run = |part: &str| {
+        let fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        !part.is_empty() && part.bytes().all(fine)
+    };
+    let mut rest = text;
+    loop {
+        let end = rest.find(['.', '_', '-']).unwrap_or(rest.len());
+        let (run, after) = rest.split_at(end);
+        if !is_run(run) {
+            return false;
+        }
+        let next = after.trim_start_matches(['.', '_', '-']);
+        let between = &after[..after.len() - next.len()];
+        match between {
+            "" => return after.is_empty(),
+            "." | "_" | "__" => {}
+            dashes if dashes.bytes().all(|byte| byte == b'-') => {}
+            _ => return false,
+        }
+        rest = next;
+    }
+}
+
+/// As a tag: a word character, then up to 127 of those, dots and dashes.
+fn is_oci_tag(text: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let rest = |byte: u8| word(byte) || matches!(byte, b'.' | b'-');
+    text.len() <= 128 && text.bytes().next().is_some_and(word) && text.bytes().all(rest)
+}
+
+/// What OCI clients will ask for is frozen with the first package, long before anything serves them.
+#[test]
+fn every_name_is_an_oci_component_and_the_longest_path_fits() {
+    let letters = ["a", "z", "0", "9", "-", "_", ".", "A", "/", "é"];
+    let mut texts = vec![String::new()];
+    let mut tried = 0;
+    for _ in 0..5 {
+        texts = texts
+            .iter()
+            .flat_map(|text| letters.map(|letter| format!("{text}{letter}")))
+            .collect();
+        for text in &texts {
+            tried += 1;
+            let accepted = text.parse::<Name>().is_ok();
+            let component = is_oci_component(text) && !text.contains('.');
+            assert_eq!(accepted, component, "{text}");
+        }
+    }
+    assert_eq!(tried, 111_110);
+    // Clients limit host, port and path to 255 bytes: what is before a repository and a name.
+    let host = "xn--a-host-with-a-long-name.of.a.site.example:65535/skep/";
+    assert!(host.len() + NAME_LEN_MAX + 1 + NAME_LEN_MAX <= 255);
+}
+
+#[test]
+fn every_version_is_an_oci_tag() {
+    let parts = [
+        "0",
+        "1",
+        "10",
+        "rc",
+        "-",
+        "a-b",
+        "0a",
+        "18446744073709551615",
+    ];
+    let mut seen = 0;
+    for (a, b, c) in parts
+        .iter()
+        .flat_map(|a| parts.iter().map(move |b| (a, b)))
+        .flat_map(|(a, b)| parts.iter().map(move |c| (a, b, c)))
+    {
+        for text in [
+            format!("{a}.{b}.{c}"),
+            format!("1.0.0-{a}.{b}.{c}"),
+            format!("1.0.0+{a}.{b}.{c}"),
+            format!("{a}.{b}.{c}-{a}{b}{c}"),
+        ] {
+            if let Ok(version) = text.parse::<Version>() {
+                seen += 1;
+                assert!(is_oci_tag(&version.to_string()), "{version}");
+            }
+        }
+    }
+    assert!(seen > 500, "{seen}");
+    let longest = format!("1.0.0-{}", "a".repeat(58));
+    assert!(is_oci_tag(
+        &longest.parse::<Version>().expect("64 bytes").to_string()
+    ));
+}
+
 #[test]
 fn spellings_fold_together() {
     let fold = |text: &str| text.parse::<Name>().expect("a name").fold();

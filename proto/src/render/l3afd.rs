@@ -6,6 +6,7 @@
 
 use super::{Content, Error, Member, gzip, tar, zip};
 use crate::ebpf::Endian;
+use crate::name::Name;
 use crate::package::manifest::{ARCHES, File, FileKind};
 
 /// Longest name of an artifact, in bytes: what one component of every file system takes.
@@ -64,6 +65,14 @@ impl Artifact {
         })
     }
 
+    /// What the archive of a package is called if nobody says otherwise.
+    pub fn of_package(name: &Name, format: Format) -> Self {
+        Self {
+            directory: name.to_string(),
+            format,
+        }
+    }
+
     /// The archive of these files, whose CRC-32 `crc32_of` knows.
     ///
     /// # Errors
@@ -90,7 +99,7 @@ impl Artifact {
             Format::TarGz => {
                 let tar = tar::render(&members)?;
                 let crc32 = gzip::crc32(&tar, &members);
-                Ok(gzip::render(&tar, crc32))
+                Ok(gzip::render(tar, crc32))
             }
         }
     }

@@ -9,7 +9,7 @@ pub const BLOCK_BYTES: u64 = 512;
 const NAME_LEN_MAX: usize = 100;
 /// Longest part before it.
 const PREFIX_LEN_MAX: usize = 155;
-const FILE_MODE: u32 = 0o644;
+pub(crate) const FILE_MODE: u32 = 0o644;
 const EXECUTABLE_MODE: u32 = 0o755;
 
 /// The members, which are sorted by path, each directory before what stands in it.
@@ -44,7 +44,8 @@ fn zeros(count: u64) -> Vec<u8> {
     vec![0; usize::try_from(count).expect("two blocks at most")]
 }
 
-fn header(path: &str, mode: u32, size: u64, kind: u8) -> Result<Vec<u8>, Error> {
+/// One entry's block.
+pub(crate) fn header(path: &str, mode: u32, size: u64, kind: u8) -> Result<Vec<u8>, Error> {
     let (prefix, name) = split(path).ok_or_else(|| Error::LongPath(path.to_owned()))?;
     let mut block = zeros(BLOCK_BYTES);
     put(&mut block, 0, name.as_bytes());
@@ -62,6 +63,12 @@ fn header(path: &str, mode: u32, size: u64, kind: u8) -> Result<Vec<u8>, Error> 
     let sum: u32 = block.iter().copied().map(u32::from).sum();
     put(&mut block, 148, format!("{sum:06o}\0 ").as_bytes());
     Ok(block)
+}
+
+/// The size in a header, if it has one as [`header`] writes it.
+pub(crate) fn size_of(block: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(block.get(124..135)?).ok()?;
+    u64::from_str_radix(digits, 8).ok()
 }
 
 fn put(block: &mut [u8], at: usize, bytes: &[u8]) {

@@ -309,7 +309,7 @@ fn a_zip_says_when_it_is_too_large() {
 
 #[test]
 fn an_empty_gzip_is_one_empty_block() {
-    let empty = gzip::render(&Content::default(), 0);
+    let empty = gzip::render(Content::default(), 0);
     let bytes = Blobs::default().read(&empty, 0..u64::MAX);
     let mut plain = Vec::new();
     let mut gzip = flate2::read::GzDecoder::new(bytes.as_slice());

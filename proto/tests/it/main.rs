@@ -4,6 +4,7 @@ mod attack_table;
 mod attacks;
 mod blob;
 mod blobs;
+mod bundle;
 mod chain;
 mod checkpoint;
 mod ebpf;

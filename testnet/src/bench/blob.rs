@@ -56,7 +56,7 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Vec<Finding>> {
     let nginx = Nginx::start(&dir)?.zip(program("b3sum"));
     super::say("making and publishing a file of 1 GiB");
     let folder = dir.join("package");
-    package::write_large(&folder, FILE, SIZE_BYTES)?;
+    package::write_large(&folder, FILE, "1.0.0", SIZE_BYTES)?;
     if let Some((nginx, _)) = &nginx {
         fs::hard_link(folder.join(FILE), nginx.root().join(FILE))?;
     }

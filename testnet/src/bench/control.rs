@@ -1,5 +1,7 @@
 //! Asking a node over its control socket, without the cost of a process for each question.
 
+use std::fs::File;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -35,7 +37,12 @@ impl Control {
 
     /// Asks; what is said of progress is passed over.
     pub(super) fn ask(&mut self, request: &Request) -> Result<Response> {
-        self.0.send(request, None)?;
+        self.ask_with(request, None)
+    }
+
+    /// [`Self::ask`], with a file.
+    pub(super) fn ask_with(&mut self, request: &Request, file: Option<&File>) -> Result<Response> {
+        self.0.send(request, file.map(AsFd::as_fd))?;
         loop {
             match self.0.receive()? {
                 (Response::Progress(_), _) => {}

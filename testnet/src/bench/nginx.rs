@@ -105,6 +105,11 @@ impl Nginx {
         &self.root
     }
 
+    /// Where a file of it is, without TLS.
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}/{path}", self.plain)
+    }
+
     /// Milliseconds that one `curl` takes for all of `paths`, into the folder `to`.
     pub(super) fn curl_ms(&self, scheme: Scheme, paths: &[String], to: &Path) -> Result<f64> {
         let base = match scheme {

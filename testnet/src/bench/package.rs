@@ -55,7 +55,7 @@ pub(super) fn write(dir: &Path, version: &str) -> Result<PathBuf> {
 }
 
 /// Makes a package of the object and one large file that `size_bytes` of noise fill.
-pub(super) fn write_large(dir: &Path, name: &str, size_bytes: u64) -> Result<()> {
+pub(super) fn write_large(dir: &Path, name: &str, version: &str, size_bytes: u64) -> Result<()> {
     use std::io::Read as _;
     fs::create_dir_all(dir)?;
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/demo");
@@ -67,7 +67,7 @@ pub(super) fn write_large(dir: &Path, name: &str, size_bytes: u64) -> Result<()>
     std::io::copy(&mut noise, &mut large)?;
     // What lies in the page cache and not yet on disk would slow whoever comes first.
     large.sync_all()?;
-    fs::write(dir.join("skep.toml"), source("1.0.0", &[name]))?;
+    fs::write(dir.join("skep.toml"), source(version, &[name]))?;
     Ok(())
 }
 

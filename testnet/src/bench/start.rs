@@ -6,11 +6,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 
 use super::Bench;
+use super::crowd::PACKAGES;
 use super::finding::{Finding, Goal, Samples};
 use super::home::{Home, ms_since};
-use super::machine::memory_mib;
+use super::machine::{cpu_s, memory_mib};
+use super::mirror;
 
 const ROUNDS: u32 = 20;
+/// Of the home with many releases, whose start takes longer.
+const CROWDED_ROUNDS: u32 = 5;
 /// What a node does after its start is over by then.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -31,9 +35,10 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Vec<Finding>> {
     std::thread::sleep(IDLE);
     let idle = memory_mib(home.pid()?, "VmRSS")?;
     home.stop()?;
+    let crowded = with_many_releases(bench)?;
     let bare = Samples::new("ms", bare);
     let process = "skep --version, the bare process";
-    Ok(vec![
+    let mut findings = vec![
         Finding::new(
             "node start to ready, in an empty home",
             Samples::new("ms", first),
@@ -57,6 +62,41 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Vec<Finding>> {
             Samples::new("MiB", vec![bench.product.size_mib()?]),
         )
         .goal(Goal::AllAtMost(40.0)),
+    ];
+    findings.extend(crowded);
+    Ok(findings)
+}
+
+/// The same of a home that mirrors 10,000 releases.
+fn with_many_releases(bench: &Bench<'_>) -> Result<Vec<Finding>> {
+    let mut home = mirror::make(bench, "mirror")?;
+    let mut ready = Vec::new();
+    for _ in 0..bench.rounds(CROWDED_ROUNDS) {
+        ready.push(home.start()?);
+        home.stop()?;
+    }
+    home.start()?;
+    std::thread::sleep(IDLE);
+    let idle = memory_mib(home.pid()?, "VmRSS")?;
+    let most = memory_mib(home.pid()?, "VmHWM")?;
+    let busy = cpu_s(home.pid()?)?;
+    home.stop()?;
+    std::fs::remove_dir_all(home.dir())?;
+    Ok(vec![
+        Finding::new(
+            format!("node start to ready, in a home with {PACKAGES} releases"),
+            Samples::new("ms", ready),
+        )
+        .goal(Goal::AllAtMost(2000.0)),
+        Finding::new(
+            format!("memory of an idle node with {PACKAGES} releases after 10 s (VmRSS)"),
+            Samples::new("MiB", vec![idle]),
+        )
+        .goal(Goal::AllAtMost(40.0))
+        .note(format!(
+            "at most {most:.1} MiB until then; {busy:.2} s of processor time"
+        ))
+        .note("its index for searching is in it"),
     ])
 }
 

@@ -72,6 +72,23 @@ fn is_kept(host: &Host, world: &World, command: &Command) -> Result<(), Broken> 
             let kept = root_at(host, repo, key, checkpoint.size) == Some(checkpoint.root);
             (kept, format!("{} entries of a log", checkpoint.size))
         }
+        Command::Carry(carry)
+            if world
+                .repo(&carry.repo)
+                .is_some_and(|repo| repo.has_forked(&carry.checkpoint.key)) =>
+        {
+            (true, String::new())
+        }
+        Command::Carry(carry) => {
+            let end = carry.from + carry.entries.len() as u64;
+            let entries = host
+                .disk
+                .entries(&carry.repo, &carry.checkpoint.key, carry.from, end);
+            (
+                entries == carry.entries,
+                format!("{end} entries of a log from a file"),
+            )
+        }
         Command::Hold { repo, manifest, .. } => {
             let at = (FactKind::Holding, manifest.to_string());
             let kept = folder(host, repo).facts.contains_key(&at);

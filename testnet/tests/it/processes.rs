@@ -3,7 +3,11 @@
 //! The binary is the one that `SKEP_BIN` names, else it is built first. Whatever passes between nodes
 //! is tested twice, the second time without gossip.
 
+mod abuse;
 mod altered;
+mod archives;
+mod bundle;
+mod client;
 mod crash;
 mod damage;
 mod forge;
@@ -14,6 +18,11 @@ mod l3afd;
 mod lan;
 mod mirror;
 mod nonsense;
+mod objects;
+mod pages;
 mod refused;
+mod service;
+mod snippet;
 mod story;
 mod together;
+mod tree;

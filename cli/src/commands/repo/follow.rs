@@ -1,6 +1,7 @@
 //! Following a repository that a ticket leads to.
 
 use skep_proto::control::{Handle, Request, Response};
+use skep_proto::id::RepoId;
 use skep_proto::name::{Name, RepoRef};
 use skep_proto::ticket::Ticket;
 use skep_proto::trust::file::{Glob, Keep, Pin, RepoFile, append_rule, with_keep, with_peers};
@@ -36,6 +37,7 @@ pub(crate) async fn follow(
             meet(&known, ticket, &repos)?;
             client.ask(Request::Reload).await?;
             catch_up(&known.alias, ticket, session, client).await?;
+            compare_root(&known.alias, ticket, session, client).await?;
             let before = known.alias.clone();
             let now = called(known.alias, alias, ticket, &repos, client).await?;
             if now != before {
@@ -68,6 +70,40 @@ async fn catch_up(
         }
         done => done,
     }
+}
+
+/// Compares the root document that a ticket names with the one that is followed here: a person gave
+/// the ticket, so what it names is another channel's word.
+async fn compare_root(
+    alias: &Name,
+    ticket: &Ticket,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<()> {
+    let known = repo(alias.as_str(), client).await?;
+    let (version, sha256) = ticket.root;
+    if known.line.version == version && known.root_sha256.is_some_and(|held| held != sha256) {
+        return Err(CliError::new(
+            Exit::Untrusted,
+            format!(
+                "this ticket names another root document of version {version} of `{alias}` than the \
+                 one that you follow"
+            ),
+            Hint::new(format!(
+                "one of the two is not what its owners meant: ask them which, by another channel\n\
+                 yours: skep repo show {alias}"
+            )),
+        )
+        .detail("ticket", sha256.to_string()));
+    }
+    if known.line.version < version {
+        session.ui.warn(&format!(
+            "the ticket names version {version} of the root document of `{alias}`, and none newer \
+             than {} was found yet",
+            known.line.version
+        ));
+    }
+    Ok(())
 }
 
 /// Begins to follow; what could not be met is forgotten again.
@@ -254,12 +290,22 @@ fn peers_of(ticket: &Ticket) -> Vec<String> {
 }
 
 fn provisional(ticket: &Ticket) -> Result<Name> {
-    let id = ticket.repo.to_string();
+    short_of(&ticket.repo)
+}
+
+/// An alias that says only which repository it is.
+fn short_of(repo: &RepoId) -> Result<Name> {
+    let id = repo.to_string();
     let short = id
         .get("skep1".len()..)
         .and_then(|rest| rest.get(..8))
         .unwrap_or_default();
     parse_name(&format!("r-{short}"))
+}
+
+/// What a repository that calls itself `name` is called where `taken` are taken.
+pub(crate) fn alias_of(name: &str, repo: &RepoId, taken: &[Name]) -> Result<Name> {
+    free_alias(name, taken).map_or_else(|| short_of(repo), Ok)
 }
 
 /// What a repository calls itself, as an alias that is free.

@@ -37,18 +37,24 @@ impl About {
             | Request::Publish { repo, .. }
             | Request::Fetch { repo, .. }
             | Request::Admit { repo, .. }
+            | Request::LetGo { repo, .. }
             | Request::Purge { repo } => Self::Reference(RepoRef::Id(*repo)),
             Request::Status
             | Request::Peers
             | Request::Stop
             | Request::Reload
+            | Request::Search { .. }
             | Request::PutBlob
             | Request::OpenBlob { .. }
             | Request::RecheckBlob { .. }
             | Request::Addresses
             | Request::Doctor
             | Request::Mirror
-            | Request::Collect { .. } => Self::Nothing,
+            | Request::Collect { .. }
+            // Which repositories a file is of is known once it was read.
+            | Request::CheckBundle { .. }
+            | Request::ImportBundle { .. }
+            | Request::ExportBundle { .. } => Self::Nothing,
         }
     }
 }
@@ -59,11 +65,20 @@ impl Answers {
         if self.stopped.is_empty() {
             return Ok(());
         }
-        let About::Reference(reference) = About::of(request) else {
-            return Ok(());
-        };
+        match About::of(request) {
+            About::Reference(reference) => self.refuse_stopped_one(&reference),
+            About::Nothing => Ok(()),
+        }
+    }
+
+    /// The same of a repository that a file is of.
+    pub(super) fn refuse_stopped_repo(&self, repo: &RepoId) -> Result<(), Refused> {
+        self.refuse_stopped_one(&RepoRef::Id(*repo))
+    }
+
+    fn refuse_stopped_one(&self, reference: &RepoRef) -> Result<(), Refused> {
         let all = self.stopped_named();
-        let found = all.iter().find(|(id, alias, _)| match &reference {
+        let found = all.iter().find(|(id, alias, _)| match reference {
             RepoRef::Id(asked) => asked == id,
             RepoRef::Alias(asked) => alias.as_ref() == Some(asked),
         });

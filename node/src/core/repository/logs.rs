@@ -129,6 +129,11 @@ impl CutProof {
             && verify_consistency(mark.size, &mark.root, size, &root, &self.proof).is_ok()
     }
 
+    /// The same under a checkpoint whose cosignatures were looked at.
+    pub(in crate::core) fn of(self, checkpoint: Checkpoint) -> Self {
+        Self { checkpoint, ..self }
+    }
+
     /// CBOR `[size, root: bstr 32, checkpoint, [0*63 bstr 32]]`: a fact of the store.
     fn to_bytes(&self) -> Vec<u8> {
         let mut writer = Writer::new();

@@ -307,7 +307,7 @@ impl Core {
     }
 
     /// Takes verified entries; true if what they lead to is still ahead of them.
-    fn commit(
+    pub(super) fn commit(
         &mut self,
         id: RepoId,
         key: Key,

@@ -76,7 +76,9 @@ const TIPS: u32 = 6;
 
 #[test]
 fn a_crash_at_any_step_of_a_first_publish_is_made_good_by_the_same_again() {
-    for point in of_home::POINTS {
+    // A tree is no part of it.
+    let points = of_home::POINTS.iter();
+    for point in points.filter(|point| !point.starts_with("tree.")) {
         let times = match point.split('.').next() {
             Some("key") => KEYS,
             Some("tip") => TIPS,

@@ -1,185 +1,10 @@
-//! A client that does to a gateway what l3afd does: a bare GET, exactly 200, and an extractor that
-//! checks nothing and makes no parent directories.
+//! The gateway's route for l3afd, asked by its double (`client.rs`).
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use super::client::{L3afd, Wanted, ask, get, with_gateways};
 use super::home::{Home, author, wait_until};
-
-/// Longer than any answer may take: l3afd itself would wait for ever.
-const AT_ONCE: Duration = Duration::from_secs(5);
-
-/// What a server answered.
-struct Answer {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
-        let mut lines = self.head.lines();
-        lines.find_map(|line| {
-            let (found, value) = line.split_once(": ")?;
-            found.eq_ignore_ascii_case(name).then_some(value)
-        })
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-}
-
-fn ask(address: &str, method: &str, path: &str, more: &str) -> Answer {
-    let mut stream = TcpStream::connect(address).expect("the gateway listens");
-    stream.set_read_timeout(Some(AT_ONCE)).expect("a time-out");
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: Go-http-client/1.1\r\n\
-         Accept-Encoding: gzip\r\n{more}Connection: close\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes()).expect("asked");
-    let mut all = Vec::new();
-    stream.read_to_end(&mut all).expect("answered at once");
-    let end = all.windows(4).position(|four| four == b"\r\n\r\n");
-    let end = end.expect("a head");
-    let head = String::from_utf8(all[..end].to_vec()).expect("text");
-    let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
-    Answer {
-        status: status.expect("a status"),
-        body: all[end + 4..].to_vec(),
-        head,
-    }
-}
-
-fn get(address: &str, path: &str) -> Answer {
-    ask(address, "GET", path, "")
-}
-
-/// l3afd's extractor of `.tar.gz`: the bytes of a body, the folder of a version, the artifact's name.
-/// Gives the folder where it would look for the program.
-fn unpack(body: &[u8], into: &Path, artifact: &str) -> Result<PathBuf, String> {
-    let mut plain = Vec::new();
-    let mut gzip = flate2::read::GzDecoder::new(body);
-    gzip.read_to_end(&mut plain)
-        .map_err(|e| format!("gzip: {e}"))?;
-    fs::create_dir_all(into.parent().expect("a parent")).map_err(|e| e.to_string())?;
-    for entry in tar::Archive::new(plain.as_slice())
-        .entries()
-        .map_err(|e| e.to_string())?
-    {
-        let mut entry = entry.map_err(|e| format!("tar: {e}"))?;
-        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        if name.contains("..") || name == "./" {
-            return Err(format!("it refuses `{name}`"));
-        }
-        let path = into.join(&name);
-        let mode = fs::Permissions::from_mode(entry.header().mode().map_err(|e| e.to_string())?);
-        if name.ends_with('/') {
-            // `os.MkdirAll` of the directory entry: nothing else makes directories.
-            fs::create_dir_all(&path).map_err(|e| e.to_string())?;
-            fs::set_permissions(&path, mode).map_err(|e| e.to_string())?;
-            continue;
-        }
-        let mut file = fs::File::create(&path).map_err(|e| format!("{name}: {e}"))?;
-        std::io::copy(&mut entry, &mut file).map_err(|e| e.to_string())?;
-        fs::set_permissions(&path, mode).map_err(|e| e.to_string())?;
-    }
-    let stem = artifact.split('.').next().unwrap_or_default();
-    let program = into.join(stem);
-    match program.is_dir() {
-        true => Ok(program),
-        false => Err(format!("there is no folder `{stem}`")),
-    }
-}
-
-/// A tar.gz of these entries: a name and its content, none for a directory.
-fn archive(entries: &[(&str, Option<&[u8]>)]) -> Vec<u8> {
-    let mut tar = tar::Builder::new(Vec::new());
-    for (name, content) in entries {
-        let mut header = tar::Header::new_ustar();
-        let raw = &mut header.as_old_mut().name;
-        raw[..name.len()].copy_from_slice(name.as_bytes());
-        let bytes = content.unwrap_or_default();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(if content.is_some() { 0o644 } else { 0o755 });
-        header.set_entry_type(match content {
-            Some(_) => tar::EntryType::Regular,
-            None => tar::EntryType::Directory,
-        });
-        header.set_cksum();
-        tar.append(&header, bytes).expect("appended");
-    }
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    gzip.write_all(&tar.into_inner().expect("a tar"))
-        .expect("packed");
-    gzip.finish().expect("packed")
-}
-
-#[test]
-fn the_client_fails_where_l3afd_does() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let number = std::cell::Cell::new(0);
-    let try_it = |body: &[u8]| {
-        number.set(number.get() + 1);
-        let into = folder.path().join(number.get().to_string()).join("1.0.0");
-        unpack(body, &into, "drop.tar.gz")
-    };
-    let object = Some(&b"object"[..]);
-    let good = archive(&[("drop/", None), ("drop/drop.bpf.o", object)]);
-    let program = try_it(&good).expect("unpacked");
-    assert_eq!(
-        fs::read(program.join("drop.bpf.o")).expect("there"),
-        b"object"
-    );
-    for (why, body) in [
-        (
-            "no directory entry",
-            archive(&[("drop/drop.bpf.o", object)]),
-        ),
-        (
-            "a late one",
-            archive(&[("drop/drop.bpf.o", object), ("drop/", None)]),
-        ),
-        ("the root itself", archive(&[("./", None), ("drop/", None)])),
-        (
-            "dots in a name",
-            archive(&[("drop/", None), ("drop/a..b.o", object)]),
-        ),
-        (
-            "another folder",
-            archive(&[("other/", None), ("other/drop.bpf.o", object)]),
-        ),
-        ("a truncated body", good[..good.len() / 2].to_vec()),
-        ("an empty body", Vec::new()),
-        ("no gzip", b"PK\x03\x04".to_vec()),
-    ] {
-        assert!(try_it(&body).is_err(), "{why}");
-    }
-}
-
-/// The author's home, with a gateway in trusted mode and one in normal mode; their addresses.
-fn with_gateways(home: &mut Home) -> [String; 2] {
-    home.configure(
-        "listen = [\"127.0.0.1:0\"]\nmdns = false\n\
-         [[gateway]]\nlisten = \"127.0.0.1:0\"\n\
-         [[gateway]]\nlisten = \"127.0.0.1:0\"\nmode = \"normal\"\n",
-    );
-    home.start();
-    let status = home.ok(&["node", "status"]);
-    ["trusted", "normal"].map(|mode| {
-        let mut lines = status.lines();
-        let found = lines.find_map(|line| {
-            let line = line.strip_prefix("gateways\thttp://")?;
-            line.strip_suffix(mode)
-                .map(|address| address.trim().to_owned())
-        });
-        found.expect("a gateway")
-    })
-}
 
 const PATH: &str = "/l3afd/ana/drop/0.1.0/jammy/drop.tar.gz";
 
@@ -210,8 +35,16 @@ fn l3afd_gets_what_policy_admits_and_can_unpack_it() {
     assert_eq!(answer.header("content-encoding"), None);
     assert!(answer.body == marked.body);
 
-    let into = site.path().join("bpf/drop/0.1.0");
-    let program = unpack(&answer.body, &into, "drop.tar.gz").expect("unpacked");
+    let l3afd = L3afd {
+        repo: (trusted.clone(), "/l3afd/ana".to_owned()),
+        folder: site.path().join("bpf"),
+    };
+    let wanted = Wanted {
+        name: "drop",
+        version: "0.1.0",
+        artifact: "drop.tar.gz",
+    };
+    let program = l3afd.start(wanted).expect("unpacked");
     let folder = site.path().join("drop-0.1.0");
     fs::rename(&program, &folder).expect("moved");
     site.same_files("drop-0.1.0");

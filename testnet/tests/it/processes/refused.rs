@@ -3,6 +3,9 @@
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
 
+use skep_proto::hash::Sha256;
+use skep_proto::ticket::Ticket;
+
 use super::home::{Home, author};
 
 /// A home whose node listens at this port.
@@ -275,4 +278,26 @@ fn a_ticket_with_a_typing_error_is_refused() {
     assert!(!friend.path().join("repos.d").join("ana.toml").exists());
     friend.nothing_written();
     friend.ok(&["get", &ticket]);
+}
+
+/// A ticket that names another root document of a version that is followed is another channel's word
+/// that something is wrong.
+#[test]
+fn a_ticket_of_another_root_document_of_the_same_version_is_refused() {
+    let author = author(true);
+    let mut ticket: Ticket = author.ticket().parse().expect("a ticket");
+    let (version, sha256) = ticket.root;
+    author.ok(&["--offline", "repo", "add", &ticket.to_text().expect("fits")]);
+    ticket.root.1 = Sha256::of(&[b"another document"]);
+    let text = ticket.to_text().expect("fits");
+    let said = author.fails(3, &["--offline", "repo", "add", &text]);
+    assert!(
+        said.contains("another root document of version 1"),
+        "{said}"
+    );
+    ticket.root = (version + 1, sha256);
+    let text = ticket.to_text().expect("fits");
+    let said = author.run(&["--offline", "repo", "add", &text]).stderr;
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("none newer than 1 was found yet"), "{said}");
 }

@@ -1,0 +1,177 @@
+//! This node: where it listens, whom it knows, what it keeps, what it refused.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use skep_proto::control::{GatewayRefusal, Peer, Status};
+use skep_proto::trust::file::{Newest, RepoFile};
+
+use super::super::Door;
+use super::super::refusals::Refused;
+use super::frame::{Frame, moment, size};
+use super::rows::Rows;
+use super::{Asked, page};
+use crate::snapshot::Snapshot;
+
+/// Rules of a repository that its row shows: the file has them all.
+const RULES_SHOWN_MAX: usize = 8;
+
+#[derive(Template)]
+#[template(path = "node.html")]
+struct Page {
+    frame: Frame,
+    node: String,
+    version: String,
+    up: String,
+    read_only: Option<String>,
+    addresses: Vec<String>,
+    gateways: Vec<(String, String)>,
+    repos: Rows<Repo>,
+    peers: Rows<PeerRow>,
+    refusals: Rows<RefusalRow>,
+}
+
+struct Repo {
+    name: String,
+    id: String,
+    state: String,
+    is_good: bool,
+    packages: usize,
+    releases: usize,
+    held: usize,
+    held_size: String,
+    /// What is kept of it and offered to peers.
+    mirrored: String,
+}
+
+struct PeerRow {
+    node: String,
+    repos: String,
+}
+
+struct RefusalRow {
+    path: String,
+    status: u16,
+    why: String,
+    hint: String,
+    times: u64,
+    last: String,
+}
+
+pub(super) async fn shown(state: State<Door>, uri: Uri, headers: HeaderMap) -> Response {
+    page(state, uri, headers, make).await
+}
+
+fn make(asked: &Asked, frame: Frame) -> Result<Page, Refused> {
+    let doors = asked.door.doors.as_ref();
+    let snapshot = doors.node.snapshot();
+    let status = doors.about.status();
+    let repos = repos(&snapshot, &status);
+    let Status {
+        version,
+        node,
+        up_s,
+        addresses,
+        gateways,
+        refusals,
+        read_only,
+        ..
+    } = status;
+    let peers = doors.about.peers();
+    Ok(Page {
+        frame,
+        node: node.fingerprint(),
+        version,
+        up: duration(up_s),
+        read_only,
+        addresses,
+        gateways: gateways
+            .into_iter()
+            .map(|it| (it.address, it.mode))
+            .collect(),
+        repos,
+        peers: Rows::of(peers.iter().map(|it| peer(it, &snapshot))),
+        refusals: Rows::of(refusals.into_iter().map(refusal)),
+    })
+}
+
+fn repos(snapshot: &Snapshot, status: &Status) -> Rows<Repo> {
+    let lines = status.repos.iter();
+    Rows::of(lines.map(|line| {
+        let repo = snapshot.repos().find(|repo| repo.id == line.id);
+        let file = repo
+            .and_then(|repo| repo.settings.as_ref())
+            .map(|(_, file)| file);
+        let alias = line.alias.as_ref().map(ToString::to_string);
+        Repo {
+            name: alias.unwrap_or_else(|| line.id.to_string()),
+            id: line.id.to_string(),
+            is_good: line.state == "ok",
+            state: line.state.clone(),
+            packages: line.packages,
+            releases: line.releases,
+            held: repo.map_or(0, |repo| repo.holdings.len()),
+            held_size: size(repo.map_or(0, |repo| repo.held().values().sum())),
+            mirrored: file.map_or_else(String::new, mirrored),
+        }
+    }))
+}
+
+/// What the rules of a repository say, in words.
+fn mirrored(file: &RepoFile) -> String {
+    let rules = file.keep.iter().map(|rule| {
+        let which = match rule.newest {
+            Newest::All => "all".to_owned(),
+            Newest::Count(count) => format!("the newest {count}"),
+        };
+        let most = rule.size.map(|size| format!(", at most {size}"));
+        match rule.names_text().as_str() {
+            "*" => format!("{which} of each package{}", most.unwrap_or_default()),
+            names => format!("{which} of {names}{}", most.unwrap_or_default()),
+        }
+    });
+    let named = file.kept.iter().map(ToString::to_string);
+    let mut said: Vec<String> = rules.chain(named).take(RULES_SHOWN_MAX + 1).collect();
+    if said.len() > RULES_SHOWN_MAX {
+        said.truncate(RULES_SHOWN_MAX);
+        said.push("…".to_owned());
+    }
+    match said.is_empty() {
+        true => "nothing".to_owned(),
+        false => said.join("; "),
+    }
+}
+
+fn peer(peer: &Peer, snapshot: &Snapshot) -> PeerRow {
+    let repos = snapshot
+        .repos()
+        .filter(|repo| peer.repos.contains(&repo.id));
+    let repos: Vec<String> = repos.map(|repo| repo.called()).collect();
+    PeerRow {
+        node: peer.node.fingerprint(),
+        repos: repos.join(", "),
+    }
+}
+
+fn refusal(refused: GatewayRefusal) -> RefusalRow {
+    RefusalRow {
+        path: refused.path,
+        status: refused.status,
+        why: refused.why,
+        hint: refused.hint,
+        times: refused.times,
+        last: moment(refused.last_s),
+    }
+}
+
+/// In the two largest units.
+fn duration(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {} min", minutes % 60),
+        (days, hours, _) => format!("{days} d {} h", hours % 24),
+    }
+}

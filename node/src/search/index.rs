@@ -1,0 +1,480 @@
+//! The index: which packages have a word or a fact. In memory, made anew at start.
+//!
+//! Words and facts lead to the packages that have them. Nothing is kept of a package but its
+//! document: what is to be taken out follows from it again.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use skep_proto::hash::Sha256;
+use skep_proto::id::RepoId;
+use skep_proto::name::{Name, RepoRef};
+use skep_proto::search::{Document, Field, Filter, HITS_MAX, Page, Query, Sort, Word, words};
+
+use super::rank::{EXACT, Fit, NAMED};
+
+/// Room for the index, in bytes as [`weight_of`] counts them: some hundred thousand packages as they
+/// are, and an end to what the publishers of a followed repository can make a node hold.
+pub const INDEX_BYTES_MAX: usize = 128 << 20;
+
+/// A package, and the release that stands for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub repo: RepoId,
+    pub manifest: Sha256,
+    pub document: Document,
+    /// Unix seconds, as the publisher claims.
+    pub published_at: u64,
+    pub deprecated: bool,
+    pub trusted: bool,
+}
+
+/// There is no room for one more package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
+/// All packages that can be found.
+#[derive(Debug)]
+pub struct Index {
+    slots: Vec<Option<Slot>>,
+    free: Vec<u32>,
+    places: BTreeMap<RepoId, BTreeMap<Name, u32>>,
+    words: BTreeMap<Box<str>, Vec<Posting>>,
+    /// `hook:xdp` and the like.
+    facts: BTreeMap<Box<str>, Vec<u32>>,
+    all: usize,
+    all_words: u64,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+#[derive(Debug)]
+struct Slot {
+    entry: Entry,
+    words: u32,
+    bytes: usize,
+}
+
+/// A package that has a word.
+#[derive(Debug, Clone, Copy)]
+struct Posting {
+    slot: u32,
+    /// Its weighted count, in all fields and in the name.
+    count: u16,
+    in_name: u16,
+}
+
+/// What was found, best first, and how many there are in all.
+#[derive(Debug)]
+pub struct Matches<'a> {
+    pub total: usize,
+    pub entries: Vec<&'a Entry>,
+}
+
+impl Index {
+    /// An empty one.
+    pub fn new(bytes_max: usize) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            places: BTreeMap::new(),
+            words: BTreeMap::new(),
+            facts: BTreeMap::new(),
+            all: 0,
+            all_words: 0,
+            bytes: 0,
+            bytes_max,
+        }
+    }
+
+    /// How many packages are in it.
+    pub fn len(&self) -> usize {
+        self.all
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.all == 0
+    }
+
+    /// What it takes, as the room for it is counted.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many different words are in it.
+    pub fn words(&self) -> usize {
+        self.words.len()
+    }
+
+    pub fn get(&self, repo: &RepoId, name: &Name) -> Option<&Entry> {
+        let slot = *self.places.get(repo)?.get(name)?;
+        self.slot(slot).map(|slot| &slot.entry)
+    }
+
+    /// The packages of a repository, by name.
+    pub fn of_repo(&self, repo: &RepoId) -> impl Iterator<Item = &Entry> {
+        let places = self.places.get(repo).into_iter().flatten();
+        places.filter_map(|(_, slot)| Some(&self.slot(*slot)?.entry))
+    }
+
+    pub fn repos(&self) -> impl Iterator<Item = &RepoId> {
+        self.places.keys()
+    }
+
+    /// Puts a package in, in place of what is there under its name.
+    pub fn insert(&mut self, entry: Entry) -> Result<(), Full> {
+        self.remove(&entry.repo, &entry.document.name);
+        let bag = entry.document.bag();
+        let facts = facts(&entry.document);
+        let bytes = weight_of(&entry.document, bag.keys(), &facts);
+        if self.bytes.saturating_add(bytes) > self.bytes_max {
+            return Err(Full);
+        }
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => u32::try_from(self.slots.len()).map_err(|_| Full)?,
+        };
+        let mut all_words = 0_u32;
+        for (word, fields) in bag {
+            let weighed = |only: Option<Field>| {
+                let fields = fields
+                    .iter()
+                    .filter(|(field, _)| only.is_none_or(|it| it == **field));
+                let sum: u32 = fields.fold(0, |sum, (field, count)| {
+                    sum.saturating_add(field.weight().saturating_mul(*count))
+                });
+                u16::try_from(sum).unwrap_or(u16::MAX)
+            };
+            let posting = Posting {
+                slot,
+                count: weighed(None),
+                in_name: weighed(Some(Field::Name)),
+            };
+            all_words = fields
+                .values()
+                .fold(all_words, |sum, count| sum.saturating_add(*count));
+            let postings = self.words.entry(word.into()).or_default();
+            let at = postings.partition_point(|it| it.slot < slot);
+            postings.insert(at, posting);
+        }
+        for fact in facts {
+            let slots = self.facts.entry(fact.into()).or_default();
+            let at = slots.partition_point(|it| *it < slot);
+            slots.insert(at, slot);
+        }
+        let places = self.places.entry(entry.repo).or_default();
+        places.insert(entry.document.name.clone(), slot);
+        self.all += 1;
+        self.all_words += u64::from(all_words);
+        self.bytes += bytes;
+        let made = Slot {
+            entry,
+            words: all_words,
+            bytes,
+        };
+        match self.slots.get_mut(slot as usize) {
+            Some(place) => *place = Some(made),
+            None => self.slots.push(Some(made)),
+        }
+        Ok(())
+    }
+
+    /// Takes a package out.
+    pub fn remove(&mut self, repo: &RepoId, name: &Name) {
+        let Some(slot) = self.places.get_mut(repo).and_then(|it| it.remove(name)) else {
+            return;
+        };
+        if self.places.get(repo).is_some_and(BTreeMap::is_empty) {
+            self.places.remove(repo);
+        }
+        let Some(gone) = self.slots.get_mut(slot as usize).and_then(Option::take) else {
+            return;
+        };
+        for word in gone.entry.document.bag().into_keys() {
+            if let Some(postings) = self.words.get_mut(word.as_str()) {
+                postings.retain(|it| it.slot != slot);
+                if postings.is_empty() {
+                    self.words.remove(word.as_str());
+                }
+            }
+        }
+        for fact in facts(&gone.entry.document) {
+            if let Some(slots) = self.facts.get_mut(fact.as_str()) {
+                slots.retain(|it| *it != slot);
+                if slots.is_empty() {
+                    self.facts.remove(fact.as_str());
+                }
+            }
+        }
+        self.all -= 1;
+        self.all_words -= u64::from(gone.words);
+        self.bytes -= gone.bytes;
+        self.free.push(slot);
+    }
+
+    /// What can change while a release stays: no word and no fact.
+    pub fn mark(&mut self, repo: &RepoId, name: &Name, trusted: bool, deprecated: bool) {
+        let slot = self.places.get(repo).and_then(|it| it.get(name));
+        let slot = slot.and_then(|slot| self.slots.get_mut(*slot as usize)?.as_mut());
+        if let Some(slot) = slot {
+            slot.entry.trusted = trusted;
+            slot.entry.deprecated = deprecated;
+        }
+    }
+
+    /// The packages that fit. `repo_of` says which repository an alias means.
+    pub fn find(
+        &self,
+        query: &Query,
+        page: &Page,
+        repo_of: &dyn Fn(&RepoRef) -> Option<RepoId>,
+    ) -> Matches<'_> {
+        let mut fitting = Fitting::all(self);
+        for filter in &query.filters {
+            fitting.filter(filter, repo_of);
+        }
+        for word in &query.words {
+            fitting.word(word);
+        }
+        fitting.favour_name(query);
+        fitting.page(query, page)
+    }
+
+    fn slot(&self, slot: u32) -> Option<&Slot> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+}
+
+/// The packages that fit what was looked at so far.
+struct Fitting<'a> {
+    index: &'a Index,
+    /// Ascending.
+    slots: Vec<u32>,
+    /// Of every slot, so that adding is no search.
+    scores: Vec<f64>,
+    /// The weighted count of the word that is being looked at.
+    counts: Vec<u32>,
+}
+
+impl<'a> Fitting<'a> {
+    fn all(index: &'a Index) -> Self {
+        let slots = index.slots.iter().zip(0..);
+        Self {
+            index,
+            slots: slots
+                .filter(|(slot, _)| slot.is_some())
+                .map(|(_, at)| at)
+                .collect(),
+            scores: vec![0.0; index.slots.len()],
+            counts: vec![0; index.slots.len()],
+        }
+    }
+
+    fn filter(&mut self, filter: &Filter, repo_of: &dyn Fn(&RepoRef) -> Option<RepoId>) {
+        match filter {
+            Filter::Hook(values) => self.fact("hook", values),
+            Filter::Type(values) => self.fact("type", values),
+            Filter::License(values) => self.fact("license", values),
+            Filter::Arch(values) => self.fact("arch", values),
+            Filter::Kernel(kernels) => self.retain(|entry| {
+                let mut kernels = kernels.iter();
+                kernels.any(|kernel| entry.document.runs_on(kernel))
+            }),
+            Filter::Repo(repos) => {
+                let repos: Vec<RepoId> = repos.iter().filter_map(repo_of).collect();
+                self.retain(|entry| repos.contains(&entry.repo));
+            }
+            Filter::Trusted(trusted) => self.retain(|entry| entry.trusted == *trusted),
+        }
+    }
+
+    fn fact(&mut self, field: &str, values: &[String]) {
+        let index = self.index;
+        let lists = values.iter().filter_map(|value| {
+            let fact = format!("{field}:{value}");
+            index.facts.get(fact.as_str())
+        });
+        let mut having: Vec<u32> = lists.flatten().copied().collect();
+        having.sort_unstable();
+        self.slots.retain(|slot| having.binary_search(slot).is_ok());
+    }
+
+    fn retain(&mut self, fits: impl Fn(&Entry) -> bool) {
+        let index = self.index;
+        self.slots
+            .retain(|slot| index.slot(*slot).is_some_and(|slot| fits(&slot.entry)));
+    }
+
+    fn word(&mut self, word: &Word) {
+        let index = self.index;
+        let mut with: Vec<u32> = Vec::new();
+        for (nth, part) in word.parts.iter().enumerate() {
+            for (found, postings) in index.beginning_with(part, word.whole) {
+                let times = if found == part { EXACT } else { 1 };
+                for posting in postings {
+                    let count = match word.in_name {
+                        true => posting.in_name,
+                        false => posting.count,
+                    };
+                    let at = posting.slot as usize;
+                    if count > 0 && self.counts[at] == 0 && nth == 0 {
+                        with.push(posting.slot);
+                    }
+                    // Of several parts only who has the first one can have all.
+                    if count > 0 && (nth == 0 || self.counts[at] > 0) {
+                        self.counts[at] += u32::from(count) * times;
+                    }
+                }
+            }
+        }
+        if word.parts.len() > 1 {
+            let counts = &mut self.counts;
+            with.retain(|slot| {
+                let stands = index
+                    .slot(*slot)
+                    .is_some_and(|it| stands_in(word, &it.entry));
+                if !stands {
+                    counts[*slot as usize] = 0;
+                }
+                stands
+            });
+        }
+        for slot in &with {
+            let fit = Fit {
+                count: self.counts[*slot as usize],
+                words: index.slot(*slot).map_or(0, |slot| slot.words),
+                all_words: index.all_words,
+                with: with.len(),
+                all: index.all,
+            };
+            self.scores[*slot as usize] += fit.score();
+        }
+        let counts = &mut self.counts;
+        self.slots.retain(|slot| counts[*slot as usize] > 0);
+        for slot in with {
+            counts[slot as usize] = 0;
+        }
+    }
+
+    fn favour_name(&mut self, query: &Query) {
+        let typed: String = query
+            .words
+            .iter()
+            .flat_map(|it| &it.parts)
+            .cloned()
+            .collect();
+        let index = self.index;
+        for posting in index.words.get(typed.as_str()).into_iter().flatten() {
+            let slot = index.slot(posting.slot);
+            if slot.is_some_and(|slot| slot.entry.document.name.fold().as_str() == typed) {
+                self.scores[posting.slot as usize] += NAMED;
+            }
+        }
+    }
+
+    fn page(self, query: &Query, page: &Page) -> Matches<'a> {
+        let Self {
+            index,
+            slots,
+            scores,
+            ..
+        } = self;
+        let found = slots.iter().filter_map(|slot| {
+            let entry = &index.slot(*slot)?.entry;
+            Some((scores[*slot as usize], entry))
+        });
+        let mut found: Vec<(f64, &Entry)> = found.collect();
+        let by_name = |a: &Entry, b: &Entry| {
+            let key = |it: &Entry| (it.document.name.as_str().to_owned(), it.repo);
+            key(a).cmp(&key(b))
+        };
+        let order = |a: &(f64, &Entry), b: &(f64, &Entry)| -> Ordering {
+            let first = match page.sort {
+                Sort::Best if !query.words.is_empty() => b.0.total_cmp(&a.0),
+                Sort::Newest => b.1.published_at.cmp(&a.1.published_at),
+                Sort::Best | Sort::Name => Ordering::Equal,
+            };
+            first.then_with(|| by_name(a.1, b.1))
+        };
+        let total = found.len();
+        let end = page.offset.saturating_add(page.limit.min(HITS_MAX));
+        if end < total {
+            // Only what is shown is put in order.
+            found.select_nth_unstable_by(end, order);
+            found.truncate(end);
+        }
+        found.sort_unstable_by(order);
+        let entries = found.into_iter().skip(page.offset);
+        Matches {
+            total,
+            entries: entries.map(|(_, entry)| entry).collect(),
+        }
+    }
+}
+
+impl Index {
+    /// The words that begin with `part`, or that one alone.
+    fn beginning_with<'s>(
+        &'s self,
+        part: &'s str,
+        whole: bool,
+    ) -> impl Iterator<Item = (&'s str, &'s [Posting])> {
+        let from = (std::ops::Bound::Included(part), std::ops::Bound::Unbounded);
+        let words = self.words.range::<str, _>(from);
+        words
+            .take_while(move |(word, _)| match whole {
+                true => ***word == *part,
+                false => word.starts_with(part),
+            })
+            .map(|(word, postings)| (&**word, postings.as_slice()))
+    }
+}
+
+/// Whether the parts of a word stand beside each other in one text.
+fn stands_in(word: &Word, entry: &Entry) -> bool {
+    let mut texts = entry.document.texts();
+    texts.any(|(field, text)| {
+        let text: Vec<String> = match word.in_name && field != Field::Name {
+            true => Vec::new(),
+            false => words(text).collect(),
+        };
+        text.windows(word.parts.len()).any(|it| it == word.parts)
+    })
+}
+
+/// The facts of a package that are asked for by their value.
+fn facts(document: &Document) -> Vec<String> {
+    let of = |field: &'static str, values: &[String]| -> Vec<String> {
+        values
+            .iter()
+            .map(|value| format!("{field}:{value}"))
+            .collect()
+    };
+    [
+        of("hook", &document.hooks),
+        of("type", &document.types),
+        of("license", &document.licenses),
+        of("arch", &document.arches),
+    ]
+    .concat()
+}
+
+/// What one package takes, in bytes: its texts, and a posting and perhaps a word of its own for each
+/// word.
+fn weight_of<'a>(
+    document: &Document,
+    words: impl Iterator<Item = &'a String>,
+    facts: &[String],
+) -> usize {
+    let texts: usize = document
+        .texts()
+        .map(|(_, text)| text.len() + size_of::<String>())
+        .sum();
+    let words: usize = words.map(|word| word.len() + WORD_BYTES).sum();
+    let facts: usize = facts.iter().map(|fact| fact.len() + WORD_BYTES).sum();
+    size_of::<Slot>() + texts + words + facts
+}
+
+/// What a word takes besides its letters: an entry of the tree, a list and a posting in it.
+const WORD_BYTES: usize = size_of::<Box<str>>() + size_of::<Vec<Posting>>() + size_of::<Posting>();

@@ -1,0 +1,166 @@
+use super::*;
+
+fn parse(text: &str) -> Result<Query, QueryError> {
+    Query::parse(text)
+}
+
+fn word(text: &str) -> Word {
+    Word {
+        parts: vec![text.to_owned()],
+        whole: false,
+        in_name: false,
+    }
+}
+
+#[test]
+fn words_are_letters_and_digits_in_lower_case() {
+    let all = |text| words(text).collect::<Vec<_>>();
+    assert_eq!(all("_xdp_Rate-Limit 2"), ["xdp", "rate", "limit", "2"]);
+    assert_eq!(all("ÄÖ straße"), ["äö", "straße"]);
+    // A mark is no letter, wherever it comes from.
+    assert_eq!(all("İx"), ["ix"]);
+    assert_eq!(all("\u{1b}[2J\u{202e}evil\u{2066}"), ["2j", "evil"]);
+    assert_eq!(all(" -- \u{301} "), [""; 0]);
+}
+
+#[test]
+fn of_a_long_word_the_beginning_counts() {
+    let one = |text: &str| words(text).next().expect("a word").len();
+    assert_eq!(one(&"a".repeat(WORD_BYTES_MAX)), WORD_BYTES_MAX);
+    assert_eq!(one(&"a".repeat(WORD_BYTES_MAX + 1)), WORD_BYTES_MAX);
+    // No letter is cut in two.
+    assert_eq!(one(&format!("a{}", "ä".repeat(100))), WORD_BYTES_MAX - 1);
+}
+
+#[test]
+fn a_query_has_words_and_fields() {
+    let query =
+        parse("Rate-limit hook:XDP,tc name:drop \"syn flood\" trusted:no").expect("a query");
+    assert_eq!(
+        query.words,
+        [
+            word("rate"),
+            word("limit"),
+            Word {
+                in_name: true,
+                ..word("drop")
+            },
+            Word {
+                parts: vec!["syn".to_owned(), "flood".to_owned()],
+                whole: true,
+                in_name: false,
+            },
+        ]
+    );
+    let hooks = vec!["xdp".to_owned(), "tc".to_owned()];
+    assert_eq!(query.filters, [Filter::Hook(hooks), Filter::Trusted(false)]);
+    assert_eq!(parse("  "), Ok(Query::default()));
+}
+
+#[test]
+fn a_quoted_colon_is_no_field() {
+    let query = parse("\"tp_btf:sched\" :x").expect("a query");
+    let parts: Vec<_> = query.words.iter().map(|it| it.parts.join(" ")).collect();
+    assert_eq!(parts, ["tp btf sched", "x"]);
+}
+
+#[test]
+fn what_is_no_query_says_what_to_type() {
+    let cases = [
+        (
+            "colour:red",
+            "`colour` is not something to search by",
+            "name: hook:",
+        ),
+        ("hook:", "`hook:` is followed by nothing", "hook:xdp"),
+        ("hook:xdp,", "`hook:` is followed by nothing", "hook:xdp"),
+        ("name: x", "`name:` is followed by nothing", "name:drop"),
+        (
+            "license:GPL",
+            "`GPL` is not a value of `license:`",
+            "SPDX has GPL-1.0-only",
+        ),
+        (
+            "license:nonfree",
+            "`nonfree` is not a value of `license:`",
+            "GPL-2.0-only",
+        ),
+        ("arch:sparc", "`sparc` is not a value of `arch:`", "x86_64"),
+        ("kernel:5", "`5` is not a value of `kernel:`", "kernel:5.15"),
+        (
+            "kernel:5.015",
+            "`5.015` is not a value of `kernel:`",
+            "kernel:5.15",
+        ),
+        (
+            "kernel:5.1.2.3",
+            "`5.1.2.3` is not a value of `kernel:`",
+            "kernel:5.15",
+        ),
+        ("repo:A!", "`A!` is not a value of `repo:`", "skep repo"),
+        (
+            "trusted:maybe",
+            "`maybe` is not a value of `trusted:`",
+            "trusted:yes",
+        ),
+        ("--", "`--` has no letter or digit", "letters"),
+        (
+            "\"open",
+            "a quotation mark is opened and not closed",
+            "\"two words\"",
+        ),
+        (
+            "a\u{1b}[2Jb:c",
+            "`a\\u{1b}[2Jb` is not something to search by",
+            "\\u{1b}",
+        ),
+    ];
+    for (text, message, hint) in cases {
+        let error = parse(text).expect_err(text);
+        assert_eq!(error.to_string(), message);
+        assert!(error.hint().contains(hint), "{text}: {}", error.hint());
+    }
+}
+
+#[test]
+fn every_field_is_read_and_shown_by_example() {
+    for field in FIELDS {
+        let error = parse(&format!("{field}:")).expect_err(field);
+        let hint = error.hint();
+        let example = hint.strip_prefix("for example ").expect("an example");
+        let query = parse(example).expect(example);
+        assert_eq!(query.words.len() + query.filters.len(), 1, "{example}");
+    }
+}
+
+#[test]
+fn queries_are_bounded() {
+    let longest = "a".repeat(QUERY_BYTES_MAX);
+    assert!(parse(&longest).is_ok());
+    let size = QUERY_BYTES_MAX + 1;
+    assert_eq!(
+        parse(&format!("{longest}a")),
+        Err(QueryError::TooLong { size })
+    );
+    let terms = |count: usize| vec!["a"; count].join(" ");
+    assert!(parse(&terms(TERMS_MAX)).is_ok());
+    assert_eq!(parse(&terms(TERMS_MAX + 1)), Err(QueryError::TooManyTerms));
+    // Whatever way they come.
+    let quoted = format!("\"{}\"", terms(TERMS_MAX + 1));
+    assert_eq!(parse(&quoted), Err(QueryError::TooManyTerms));
+    let values = format!("hook:{}", vec!["a"; TERMS_MAX + 1].join(","));
+    assert_eq!(parse(&values), Err(QueryError::TooManyTerms));
+    let joined = vec!["a"; TERMS_MAX + 1].join("-");
+    assert_eq!(parse(&joined), Err(QueryError::TooManyTerms));
+}
+
+#[test]
+fn kernels_are_compared_by_number() {
+    let kernel = |text: &str| text.parse::<KernelVersion>().expect("a version");
+    assert!(kernel("5.15").is_at_least(&kernel("5.9")));
+    assert!(kernel("5.15").is_at_least(&kernel("5.15")));
+    assert!(!kernel("5.15").is_at_least(&kernel("5.15.3")));
+    assert!(kernel("5.15.3").fits(&kernel("5.15")));
+    assert!(!kernel("5.15.3").fits(&kernel("5.15.4")));
+    assert!("65536.0".parse::<KernelVersion>().is_err());
+}
