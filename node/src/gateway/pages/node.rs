@@ -14,6 +14,9 @@ use super::rows::Rows;
 use super::{Asked, page};
 use crate::snapshot::Snapshot;
 
+/// Rules of a repository that its row shows: the file has them all.
+const RULES_SHOWN_MAX: usize = 8;
+
 #[derive(Template)]
 #[template(path = "node.html")]
 struct Page {
@@ -110,32 +113,33 @@ fn repos(snapshot: &Snapshot, status: &Status) -> Rows<Repo> {
             releases: line.releases,
             held: repo.map_or(0, |repo| repo.holdings.len()),
             held_size: size(repo.map_or(0, |repo| repo.held().values().sum())),
-            mirrored: file.map_or_else(|| "nothing".to_owned(), mirrored),
+            mirrored: file.map_or_else(String::new, mirrored),
         }
     }))
 }
 
-/// What the rules of a repository keep, in words.
+/// What the rules of a repository say, in words.
 fn mirrored(file: &RepoFile) -> String {
     let rules = file.keep.iter().map(|rule| {
-        let names = rule.names_text();
-        let size = rule
-            .size
-            .map_or_else(String::new, |size| format!(", at most {size}"));
-        match rule.newest {
-            Newest::All => format!("every version of {names}{size}"),
-            Newest::Count(count) => format!("the newest {count} of {names}{size}"),
+        let which = match rule.newest {
+            Newest::All => "all".to_owned(),
+            Newest::Count(count) => format!("the newest {count}"),
+        };
+        let most = rule.size.map(|size| format!(", at most {size}"));
+        match rule.names_text().as_str() {
+            "*" => format!("{which} of each package{}", most.unwrap_or_default()),
+            names => format!("{which} of {names}{}", most.unwrap_or_default()),
         }
     });
-    let named = match file.kept.len() {
-        0 => None,
-        1 => Some("1 release by name".to_owned()),
-        count => Some(format!("{count} releases by name")),
-    };
-    let all: Vec<String> = rules.chain(named).collect();
-    match all.is_empty() {
+    let named = file.kept.iter().map(ToString::to_string);
+    let mut said: Vec<String> = rules.chain(named).take(RULES_SHOWN_MAX + 1).collect();
+    if said.len() > RULES_SHOWN_MAX {
+        said.truncate(RULES_SHOWN_MAX);
+        said.push("…".to_owned());
+    }
+    match said.is_empty() {
         true => "nothing".to_owned(),
-        false => all.join("; "),
+        false => said.join("; "),
     }
 }
 
