@@ -153,6 +153,19 @@ fn trust() {
 }
 
 #[test]
+fn mirrors() {
+    let fixture = Fixture::new();
+    fixture.run("publish drop --yes");
+    check(&fixture, "mirror.add", "mirror add ana/* --max 5G");
+    check(&fixture, "mirror.keep", "mirror keep ana/drop");
+    check(&fixture, "mirror", "mirror");
+    check(&fixture, "mirror.status", "mirror status");
+    check(&fixture, "mirror.unkeep", "mirror unkeep ana/drop");
+    check(&fixture, "mirror.remove", "mirror remove ana/*");
+    check(&fixture, "node.gc", "node gc --dry-run --used");
+}
+
+#[test]
 fn nodes_and_repositories() {
     let fixture = Fixture::new();
     fixture.run("publish drop --yes");

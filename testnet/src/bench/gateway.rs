@@ -186,7 +186,7 @@ fn seconds(curl: &Path, url: &str, to: &Path) -> Result<f64> {
 }
 
 /// Requests per second that one thread of `wrk` got answered.
-fn per_second(wrk: &Path, url: &str, connections: u32, seconds: u32) -> Result<f64> {
+pub(super) fn per_second(wrk: &Path, url: &str, connections: u32, seconds: u32) -> Result<f64> {
     let mut command = Command::new(wrk);
     command
         .arg("--threads=1")
@@ -205,7 +205,7 @@ fn per_second(wrk: &Path, url: &str, connections: u32, seconds: u32) -> Result<f
     rate.with_context(|| format!("wrk said `{said}`"))
 }
 
-fn output(command: &mut Command) -> Result<String> {
+pub(super) fn output(command: &mut Command) -> Result<String> {
     command.stdin(Stdio::null());
     let Output {
         status,
