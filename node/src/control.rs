@@ -105,6 +105,8 @@ fn serve(stream: UnixStream, answers: &Answers) {
         return;
     }
     let mut known = None;
+    // What a command puts into the store stays until it has said what it is, or is gone.
+    let mut lease = answers.node.in_use().lease();
     loop {
         let (request, file) = match connection.receive() {
             Ok(received) => received,
@@ -115,7 +117,7 @@ fn serve(stream: UnixStream, answers: &Answers) {
                 return;
             }
         };
-        if let Err(error) = answers.answer(request, file, &mut known, &mut connection) {
+        if let Err(error) = answers.answer(request, file, &mut known, &mut connection, &mut lease) {
             tracing::debug!(%error, "a control connection ended in mid-answer");
             return;
         }

@@ -168,11 +168,14 @@ pub async fn start(config: Config) -> Result<Running, Error> {
         gateways.push((bound, mode));
         listeners.push((listener, mode));
     }
-    tasks.push(tokio::spawn(keeper::run(
-        handle.clone(),
-        Arc::clone(&store),
-        stopped.clone(),
-    )));
+    let notes = keeper::Notes::default();
+    let keeper = keeper::Keeper {
+        node: handle.clone(),
+        store: Arc::clone(&store),
+        quota: config.quota,
+        notes: notes.clone(),
+    };
+    tasks.push(tokio::spawn(keeper.run(stopped.clone())));
     let path = config.socket.clone();
     let answers = Arc::new(Answers {
         config,
@@ -184,6 +187,7 @@ pub async fn start(config: Config) -> Result<Running, Error> {
         refusals: refusals.clone(),
         search: search.clone(),
         in_flight,
+        notes,
         stop: stop.clone(),
         started: std::time::Instant::now(),
         runtime: tokio::runtime::Handle::current(),

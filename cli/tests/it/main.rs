@@ -6,6 +6,7 @@ mod json;
 mod manual;
 mod mistakes;
 mod nodes;
+mod search;
 mod streams;
 mod templates;
 mod transcripts;

@@ -4,6 +4,7 @@ mod bundle;
 mod doctor;
 mod files;
 mod log;
+mod mirror;
 mod release;
 mod search;
 mod stopped;
@@ -29,6 +30,8 @@ use crate::core::{Command, Input, Reply, RequestId};
 use crate::driver::Handle;
 use crate::gateway::pages::About;
 use crate::gateway::{Mode, Refusals};
+use crate::in_use::Lease;
+use crate::keeper::Notes;
 use crate::perform::InFlight;
 use crate::search::Search;
 use crate::snapshot::{RepoSnapshot, Snapshot};
@@ -46,6 +49,7 @@ pub(crate) struct Answers {
     pub(crate) refusals: Refusals,
     pub(crate) search: Search,
     pub(crate) in_flight: InFlight,
+    pub(crate) notes: Notes,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) started: Instant,
     pub(crate) runtime: tokio::runtime::Handle,
@@ -73,6 +77,7 @@ impl Answers {
         file: Option<OwnedFd>,
         known: &mut Option<Known>,
         connection: &mut Connection,
+        lease: &mut Lease,
     ) -> Result<(), Error> {
         if let Request::OpenBlob { hash } = request {
             return self.open_blob(hash, connection);
@@ -87,7 +92,7 @@ impl Answers {
             Request::CheckBundle { .. }
             | Request::ImportBundle { .. }
             | Request::ExportBundle { .. } => self.bundle(&request, file, known, connection),
-            request => self.answer_without_file(request, file, connection),
+            request => self.answer_without_file(request, file, connection, lease),
         };
         let response =
             answered.unwrap_or_else(|refused| Response::Refused(self.mind_room(refused)));
@@ -112,6 +117,7 @@ impl Answers {
         request: Request,
         file: Option<OwnedFd>,
         connection: &mut Connection,
+        lease: &mut Lease,
     ) -> Answered {
         self.refuse_stopped(&request)?;
         match request {
@@ -156,7 +162,7 @@ impl Answers {
                 entries,
                 checkpoint,
             } => self.append(repo, key, entries, &checkpoint),
-            Request::PutBlob => self.put_blob(file),
+            Request::PutBlob => self.put_blob(file, lease),
             Request::Publish {
                 repo,
                 manifest,
@@ -184,6 +190,9 @@ impl Answers {
                 addresses: self.addresses(),
             }),
             Request::Doctor => Ok(self.doctor()),
+            Request::Mirror => Ok(self.mirror()),
+            Request::Collect { dry_run, used } => self.collect(dry_run, used),
+            Request::Purge { repo } => self.purge(repo),
             Request::RecheckBlob { hash } => self.recheck_blob(&hash),
             Request::Stop
             | Request::OpenBlob { .. }

@@ -386,8 +386,8 @@ impl<'a> Fitting<'a> {
         });
         let mut found: Vec<(f64, &Entry)> = found.collect();
         let by_name = |a: &Entry, b: &Entry| {
-            let key = |it: &Entry| (it.document.name.as_str().to_owned(), it.repo);
-            key(a).cmp(&key(b))
+            let names = a.document.name.as_str().cmp(b.document.name.as_str());
+            names.then_with(|| a.repo.cmp(&b.repo))
         };
         let order = |a: &(f64, &Entry), b: &(f64, &Entry)| -> Ordering {
             let first = match page.sort {

@@ -57,7 +57,7 @@ pub fn find<'a>(
     found.sort_by(|a, b| by_name(a.1, b.1));
     match page.sort {
         Sort::Best if !query.words.is_empty() => found.sort_by(|a, b| b.0.total_cmp(&a.0)),
-        Sort::Newest => found.sort_by(|a, b| b.1.published_at.cmp(&a.1.published_at)),
+        Sort::Newest => found.sort_by_key(|(_, it)| std::cmp::Reverse(it.published_at)),
         Sort::Best | Sort::Name => {}
     }
     let shown = found

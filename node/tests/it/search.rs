@@ -377,3 +377,28 @@ fn a_package_is_found_by_so_many_words_and_no_more() {
     // A field asks for the fact, and needs no word.
     assert_eq!(names(&index, "license:MIT"), ["noise"]);
 }
+
+#[test]
+fn an_answer_has_so_many_packages_and_no_more() {
+    let mut index = Index::new(INDEX_BYTES_MAX);
+    for number in 0..=HITS_MAX {
+        index
+            .insert(package(&format!("p{number}"), ""))
+            .expect("there is room");
+    }
+    let found = |limit: usize, offset: usize| {
+        let sort = Sort::Best;
+        let page = Page {
+            limit,
+            offset,
+            sort,
+        };
+        let found = index.find(&Query::default(), &page, &repo_of);
+        assert_eq!(found.total, HITS_MAX + 1);
+        found.entries.len()
+    };
+    assert_eq!(found(HITS_MAX, 0), HITS_MAX);
+    assert_eq!(found(HITS_MAX + 1, 0), HITS_MAX);
+    assert_eq!(found(HITS_MAX, HITS_MAX), 1);
+    assert_eq!(found(usize::MAX, usize::MAX), 0);
+}

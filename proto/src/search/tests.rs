@@ -1,4 +1,9 @@
+use std::collections::BTreeMap;
+
 use super::*;
+use crate::hash::Sha256;
+use crate::id::RepoId;
+use crate::package::manifest::{Details, Facts, Kernel, Manifest, Program};
 
 fn parse(text: &str) -> Result<Query, QueryError> {
     Query::parse(text)
@@ -163,4 +168,120 @@ fn kernels_are_compared_by_number() {
     assert!(kernel("5.15.3").fits(&kernel("5.15")));
     assert!(!kernel("5.15.3").fits(&kernel("5.15.4")));
     assert!("65536.0".parse::<KernelVersion>().is_err());
+}
+
+fn program(name: &str, target: Option<&str>) -> Program {
+    Program {
+        name: name.to_owned(),
+        object: "drop.bpf.o".to_owned(),
+        section: "xdp".to_owned(),
+        kind: Some("XDP".to_owned()),
+        hook: Some("xdp".to_owned()),
+        target: target.map(str::to_owned),
+        direction: None,
+        attach_type: None,
+        sleepable: false,
+        frags: false,
+        optional: false,
+        alternative: None,
+        chain: None,
+        instructions: 2,
+    }
+}
+
+fn manifest(programs: Vec<Program>, kernel: Kernel) -> Manifest {
+    Manifest {
+        repo: RepoId::from_hash(Sha256::of(&[b"repo"])),
+        name: "syn-guard".parse().expect("a name"),
+        version: "1.0.0".parse().expect("a version"),
+        details: Details {
+            license: "GPL-2.0-only OR (MIT AND GPL-3.0-or-later WITH GCC-exception-3.1)".to_owned(),
+            description: "Drops floods".to_owned(),
+            keywords: vec!["DDoS".to_owned()],
+            platform: "linux".to_owned(),
+            facts: Some(Facts {
+                programs,
+                ..Facts::default()
+            }),
+            kernel: Some(kernel),
+            ..Details::default()
+        },
+        files: Vec::new(),
+        unknown: BTreeMap::new(),
+    }
+}
+
+#[test]
+fn what_a_manifest_says_can_be_found() {
+    let programs = vec![
+        program("guard_in", Some("do_unlinkat")),
+        program("guard_in", None),
+    ];
+    let document = Document::of(&manifest(programs, Kernel::default()), None);
+    assert_eq!(document.programs, ["guard_in", "do_unlinkat"]);
+    assert_eq!(
+        (document.hooks.as_slice(), document.types.as_slice()),
+        (&["xdp".to_owned()][..], &["xdp".to_owned()][..],)
+    );
+    assert_eq!(
+        document.licenses,
+        [
+            "gcc-exception-3.1",
+            "gpl-2.0-only",
+            "gpl-3.0-or-later",
+            "mit"
+        ]
+    );
+    let bag = document.bag();
+    for word in [
+        "syn", "guard", "synguard", "ddos", "drops", "floods", "xdp", "in", "unlinkat", "gpl",
+    ] {
+        assert!(bag.contains_key(word), "{word}");
+    }
+}
+
+#[test]
+fn facts_that_stand_apart_count_when_they_are_there() {
+    let mut apart = manifest(Vec::new(), Kernel::default());
+    let facts = Facts {
+        programs: vec![program("guard", None)],
+        ..Facts::default()
+    };
+    apart.details.facts = None;
+    assert_eq!(Document::of(&apart, None).hooks, [""; 0]);
+    assert_eq!(Document::of(&apart, Some(&facts)).hooks, ["xdp"]);
+}
+
+#[test]
+fn so_many_programs_are_looked_at_and_no_more() {
+    let programs = |count: usize| {
+        (0..count)
+            .map(|n| program(&format!("p{n}"), None))
+            .collect()
+    };
+    let count = |n| {
+        Document::of(&manifest(programs(n), Kernel::default()), None)
+            .programs
+            .len()
+    };
+    assert_eq!(count(PROGRAMS_MAX), PROGRAMS_MAX);
+    assert_eq!(count(PROGRAMS_MAX + 1), PROGRAMS_MAX);
+}
+
+#[test]
+fn a_package_runs_on_what_its_author_says() {
+    let runs = |min: Option<&str>, tested: &[&str], on: &str| {
+        let kernel = Kernel {
+            min: min.map(str::to_owned),
+            tested: tested.iter().map(|it| (*it).to_owned()).collect(),
+            ..Kernel::default()
+        };
+        let document = Document::of(&manifest(Vec::new(), kernel), None);
+        document.runs_on(&on.parse().expect("a version"))
+    };
+    assert!(runs(Some("5.9"), &[], "5.15"));
+    assert!(!runs(Some("5.16"), &[], "5.15"));
+    // Older than what it needs, and tried there all the same.
+    assert!(runs(Some("5.16"), &["5.15.3"], "5.15"));
+    assert!(!runs(None, &[], "5.15"));
 }

@@ -16,6 +16,7 @@ mod home;
 mod hostile;
 mod l3afd;
 mod lan;
+mod mirror;
 mod nonsense;
 mod objects;
 mod pages;

@@ -36,7 +36,8 @@ impl About {
             | Request::Append { repo, .. }
             | Request::Publish { repo, .. }
             | Request::Fetch { repo, .. }
-            | Request::Admit { repo, .. } => Self::Reference(RepoRef::Id(*repo)),
+            | Request::Admit { repo, .. }
+            | Request::Purge { repo } => Self::Reference(RepoRef::Id(*repo)),
             Request::Status
             | Request::Peers
             | Request::Stop
@@ -50,7 +51,9 @@ impl About {
             // Which repositories a file is of is known once it was read.
             | Request::CheckBundle { .. }
             | Request::ImportBundle { .. }
-            | Request::ExportBundle { .. } => Self::Nothing,
+            | Request::ExportBundle { .. }
+            | Request::Mirror
+            | Request::Collect { .. } => Self::Nothing,
         }
     }
 }

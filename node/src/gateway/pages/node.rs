@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use skep_proto::control::{GatewayRefusal, Peer, Status};
+use skep_proto::trust::file::{Newest, RepoFile};
 
 use super::super::Door;
 use super::super::refusals::Refused;
@@ -109,12 +110,33 @@ fn repos(snapshot: &Snapshot, status: &Status) -> Rows<Repo> {
             releases: line.releases,
             held: repo.map_or(0, |repo| repo.holdings.len()),
             held_size: size(repo.map_or(0, |repo| repo.held().values().sum())),
-            mirrored: match file.and_then(|file| file.keep.as_ref()) {
-                Some(keep) => format!("the newest {} of each package", keep.newest),
-                None => "nothing".to_owned(),
-            },
+            mirrored: file.map_or_else(|| "nothing".to_owned(), mirrored),
         }
     }))
+}
+
+/// What the rules of a repository keep, in words.
+fn mirrored(file: &RepoFile) -> String {
+    let rules = file.keep.iter().map(|rule| {
+        let names = rule.names_text();
+        let size = rule
+            .size
+            .map_or_else(String::new, |size| format!(", at most {size}"));
+        match rule.newest {
+            Newest::All => format!("every version of {names}{size}"),
+            Newest::Count(count) => format!("the newest {count} of {names}{size}"),
+        }
+    });
+    let named = match file.kept.len() {
+        0 => None,
+        1 => Some("1 release by name".to_owned()),
+        count => Some(format!("{count} releases by name")),
+    };
+    let all: Vec<String> = rules.chain(named).collect();
+    match all.is_empty() {
+        true => "nothing".to_owned(),
+        false => all.join("; "),
+    }
 }
 
 fn peer(peer: &Peer, snapshot: &Snapshot) -> PeerRow {

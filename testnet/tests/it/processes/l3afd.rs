@@ -1,6 +1,7 @@
 //! The gateway's route for l3afd, asked by its double (`client.rs`).
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::client::{L3afd, Wanted, ask, get, with_gateways};
@@ -177,4 +178,60 @@ fn a_damaged_file_is_not_handed_out() {
     let refused = get(&normal, PATH);
     assert_eq!(refused.status, 503, "{}", refused.text());
     assert!(refused.text().contains("damaged"), "{}", refused.text());
+}
+
+/// More files than one answer keeps open (`OPEN_MAX` of the gateway) are opened when their turn comes.
+#[test]
+fn an_archive_of_very_many_files_needs_few_descriptors() {
+    const FILES: usize = 300;
+    let mut author = Home::new(true);
+    let folder = author.package("0.1.0");
+    let names: Vec<String> = (0..FILES).map(|n| format!("data-{n}.json")).collect();
+    for name in &names {
+        fs::write(
+            format!("{folder}/{name}"),
+            format!("{{\"of\": \"{name}\"}}"),
+        )
+        .expect("written");
+    }
+    let toml = format!("{folder}/skep.toml");
+    let text = fs::read_to_string(&toml).expect("read");
+    let text = text.replace("[[object]]", &format!("include = {names:?}\n\n[[object]]"));
+    fs::write(&toml, text).expect("written");
+    author.ok(&["publish", &folder]);
+    author.ok(&["trust", "add", "ana/drop"]);
+    let [trusted, _] = with_gateways(&mut author);
+    let whole = get(&trusted, PATH);
+    assert_eq!(whole.status, 200, "{}", whole.text());
+    let l3afd = L3afd {
+        repo: (trusted.clone(), "/l3afd/ana".to_owned()),
+        folder: author.path().join("bpf"),
+    };
+    let wanted = Wanted {
+        name: "drop",
+        version: "0.1.0",
+        artifact: "drop.tar.gz",
+    };
+    let program = l3afd.start(wanted).expect("unpacked");
+    for name in &names {
+        let found = fs::read_to_string(program.join(name)).expect("there");
+        assert!(found.contains(name.as_str()), "{name}");
+    }
+    // So many of it would be all the descriptors that many systems give a process.
+    let pid = author.node.as_ref().expect("a node").id();
+    let open = || {
+        let all = fs::read_dir(format!("/proc/{pid}/fd"));
+        all.expect("of our child").count()
+    };
+    let before = open();
+    let request = format!("GET {PATH} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        let mut stream = std::net::TcpStream::connect(&trusted).expect("it listens");
+        stream.write_all(request.as_bytes()).expect("asked");
+        let mut first = [0; 512];
+        assert!(stream.read(&mut first).expect("answered") > 0);
+        held.push(stream);
+    }
+    assert!(open() <= before + 8 * (64 + 1) + 16, "{}", open());
 }

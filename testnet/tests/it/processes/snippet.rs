@@ -2,6 +2,7 @@
 //! at all where it would refuse.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 
@@ -180,6 +181,20 @@ fn what_l3afd_could_not_use_is_said_before_anything_is_printed() {
     }
 }
 
+/// Runs a command where `lsb_release -cs` prints this word, as l3afd would be told.
+fn asking(home: &Home, word: &str, args: &[&str]) -> std::process::Output {
+    let tools = home.path().join("tools");
+    fs::create_dir_all(&tools).expect("a folder");
+    let tool = tools.join("lsb_release");
+    fs::write(&tool, format!("#!/bin/sh\necho {word}\n")).expect("written");
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).expect("ours");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::iter::once(tools).chain(std::env::split_paths(&path));
+    let path = std::env::join_paths(path).expect("a path");
+    let mut command = home.command(args);
+    command.env("PATH", path).output().expect("skep starts")
+}
+
 /// A configuration of l3afd that starts, and asks this gateway.
 fn configuration(gateway: &str) -> String {
     format!(
@@ -195,7 +210,11 @@ fn configuration(gateway: &str) -> String {
 fn doctor(home: &Home, config: &str, payload: &str) -> (Option<i32>, String) {
     fs::write(home.path().join("l3afd.cfg"), config).expect("written");
     fs::write(home.path().join("payload.json"), payload).expect("written");
-    let out = home.run(&["doctor", "--l3afd", "l3afd.cfg", "payload.json"]);
+    let out = asking(
+        home,
+        "noble",
+        &["doctor", "--l3afd", "l3afd.cfg", "payload.json"],
+    );
     let said = [out.stdout, out.stderr].concat();
     (
         out.status.code(),
@@ -210,7 +229,10 @@ fn doctor_finds_nothing_wrong_with_what_was_printed_and_everything_with_what_was
     let [trusted, normal] = with_gateways(&mut home);
     let config = configuration(&trusted);
     // By the word of this machine, as l3afd asks.
-    let payload = home.ok(&SNIPPET[..6]);
+    let printed = asking(&home, "noble", &SNIPPET[..6]);
+    let told = String::from_utf8_lossy(&printed.stderr).into_owned();
+    assert!(told.contains("/drop/0.1.0/noble/drop.tar.gz"), "{told}");
+    let payload = String::from_utf8(printed.stdout).expect("text");
     let (code, said) = doctor(&home, &config, &payload);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("here, trusted; for linux/"), "{said}");
