@@ -33,7 +33,7 @@ const PAGES = [
   ['trusted', '/search?q=hook%3Axdp+drop', 200, ['ana/drop']],
   ['trusted', '/search?q=nothing-has-this-word', 200, ['Nothing fits']],
   ['trusted', '/search?q=colour%3Ared', 200, ['Not understood']],
-  ['trusted', '/p/ana/drop', 200, ['skep get ana/drop@0.1.25', 'counts', 'verified by this node', 'An XDP program']],
+  ['trusted', '/p/ana/drop', 200, ['skep get ana/drop@0.1.25', '"prog_type": "xdp"', 'counts', 'verified by this node', 'An XDP program']],
   ['trusted', '/p/ana/drop?page=2', 200, ['Page 2 of 2', 'it <b>drops</b> too much']],
   ['trusted', '/p/ana/drop/0.1.0', 200, ['yanked', 'it <b>drops</b> too much']],
   ['trusted', '/p/ana/hostile', 200, ["<script>alert('block')</script>", 'user\\u{202e}txt.exe']],

@@ -25,7 +25,7 @@ use super::rows::Rows;
 use super::{Asked, missing, page};
 use crate::release;
 use crate::snapshot::{RepoSnapshot, Resolved};
-use contents::{Contents, Readme};
+use contents::{Contents, L3afd, Readme};
 use install::Install;
 use signatures::Signature;
 use versions::Versions;
@@ -163,7 +163,8 @@ fn make(asked: &Asked, frame: Frame, found: &Found) -> Result<Page, Refused> {
     };
     let called = repo.called();
     let here = address(&called, &described.name, &described.version);
-    let contents = Contents::of(doors, repo, &described, &here);
+    let install = Install::of(&asked.door, &called, &described);
+    let contents = Contents::of(doors, repo, &described, &here, install.l3afd_url.as_deref());
     Ok(Page {
         frame,
         repo_id: repo.id.to_string(),
@@ -173,7 +174,7 @@ fn make(asked: &Asked, frame: Frame, found: &Found) -> Result<Page, Refused> {
         publisher: described.owner.label.to_string(),
         badges: badges(&described, &contents, asked.door.mode),
         said: said(&called, repo, doors, package, &described),
-        install: Install::of(&asked.door, &called, &described),
+        install,
         signatures: Rows::of(
             signatures::of(repo, view, package, &described, &contents).into_iter(),
         ),

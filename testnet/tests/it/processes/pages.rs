@@ -367,6 +367,28 @@ fn what_is_said_against_a_version_is_shown_with_the_reason() {
 }
 
 #[test]
+fn a_page_gives_l3afd_what_the_command_gives_it() {
+    let mut ana = author(true);
+    ana.stop();
+    let address = with_gateway(&mut ana);
+    let place = ["--host", "h", "--iface", "eth0", "--platform", "jammy"];
+    let snippet = [&["get", "ana/drop", "--snippet", "l3afd"], &place[..]].concat();
+    let printed = ana.ok(&snippet);
+    let shown = page(&address, "/p/ana/drop").replace("&#34;", "\"");
+    let fields = printed
+        .lines()
+        .map(|line| line.trim().trim_end_matches(','));
+    let fields = fields.filter(|line| line.starts_with('"') && !line.ends_with(['[', '{']));
+    let fields: Vec<&str> = fields
+        .filter(|line| !line.starts_with("\"host_name") && !line.starts_with("\"iface"))
+        .collect();
+    assert!(fields.len() >= 8, "{printed}");
+    for field in fields {
+        assert!(shown.contains(field), "{field}");
+    }
+}
+
+#[test]
 fn the_page_of_the_node_says_what_status_says() {
     let mut ana = author(true);
     ana.stop();

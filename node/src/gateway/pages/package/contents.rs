@@ -11,6 +11,7 @@ use super::super::files::{image_type, link};
 use super::super::frame::size;
 use super::super::readme;
 use super::super::rows::Rows;
+use super::install;
 use crate::release::read_tree;
 use crate::snapshot::RepoSnapshot;
 
@@ -33,6 +34,8 @@ pub(super) struct Contents {
     pub(super) files: Rows<Listed>,
     pub(super) readme: Readme,
     pub(super) layers: Vec<Layer>,
+    /// The programs in l3afd's words, or why it cannot run them.
+    pub(super) l3afd: L3afd,
 }
 
 pub(super) struct Said {
@@ -66,6 +69,14 @@ pub(super) struct Listed {
 }
 
 #[derive(Default)]
+pub(super) enum L3afd {
+    #[default]
+    Unknown,
+    Programs(String),
+    Unfit(String),
+}
+
+#[derive(Default)]
 pub(super) enum Readme {
     #[default]
     None,
@@ -83,14 +94,21 @@ pub(super) struct Layer {
 }
 
 impl Contents {
-    /// As far as it is here. `here` is the address of the release's page.
-    pub(super) fn of(doors: &Doors, repo: &RepoSnapshot, release: &Release, here: &str) -> Self {
+    /// As far as it is here. `here` is the address of the release's page, `url` what l3afd knows
+    /// the repository by.
+    pub(super) fn of(
+        doors: &Doors,
+        repo: &RepoSnapshot,
+        release: &Release,
+        here: &str,
+        url: Option<&str>,
+    ) -> Self {
         let manifest = Manifest::parse(&release.payload.0).and_then(|manifest| {
             manifest.check_binding(&repo.id, &release.name, &release.version)?;
             Ok(manifest)
         });
         match manifest {
-            Ok(manifest) => Self::said_by(&manifest, doors, release, here),
+            Ok(manifest) => Self::said_by(&manifest, doors, release, here, url),
             Err(error) => Self {
                 unusable: Some(crate::in_words(&error)),
                 ..Self::default()
@@ -98,7 +116,13 @@ impl Contents {
         }
     }
 
-    fn said_by(manifest: &Manifest, doors: &Doors, release: &Release, here: &str) -> Self {
+    fn said_by(
+        manifest: &Manifest,
+        doors: &Doors,
+        release: &Release,
+        here: &str,
+        url: Option<&str>,
+    ) -> Self {
         let files = files(manifest, doors);
         let facts = facts(manifest, doors);
         let details = &manifest.details;
@@ -136,6 +160,15 @@ impl Contents {
                 Err(why) => Rows::lacking(why),
             },
             layers: layers(manifest),
+            l3afd: match (&files, &facts, url) {
+                (Ok(files), Ok(facts), Some(url)) => {
+                    match install::programs(manifest, facts, files, url) {
+                        Ok(programs) => L3afd::Programs(programs),
+                        Err(why) => L3afd::Unfit(why),
+                    }
+                }
+                _ => L3afd::Unknown,
+            },
         }
     }
 }
