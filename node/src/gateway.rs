@@ -113,7 +113,7 @@ fn routes(doors: Arc<Doors>, mode: Mode) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route(l3afd::ROUTE, get(l3afd::archive))
-        .layer(axum::middleware::from_fn(gate::pass))
+        .layer(axum::middleware::from_fn_with_state(mode, gate::pass))
         .with_state(Door { doors, mode })
 }
 

@@ -148,7 +148,7 @@ fn plain(status: StatusCode, text: String, mode: Mode) -> Response {
 }
 
 /// Nothing of a normal-mode listener is to be taken for what a policy admitted.
-fn mark(response: &mut Response, mode: Mode) {
+pub(super) fn mark(response: &mut Response, mode: Mode) {
     if mode == Mode::Normal {
         put(
             response,
