@@ -59,7 +59,7 @@ impl Words {
                 releases.push(Release {
                     name: &self.names[name],
                     version: &self.versions[version],
-                    manifest: Sha256::of(&[&[at as u8, name as u8, version as u8]]),
+                    manifest: Sha256::of(&[format!("{at} {name} {version}").as_bytes()]),
                     size_bytes: drawn.size_bytes,
                     here: drawn.here,
                     standing: drawn.standing,
@@ -68,7 +68,7 @@ impl Words {
         }
         let named = drawing.named.iter();
         Repo {
-            id: RepoId::from_hash(Sha256::of(&[&[at as u8]])),
+            id: RepoId::from_hash(Sha256::of(&[at.to_string().as_bytes()])),
             rules: &drawing.rules,
             named: named
                 .map(|(n, v)| (&self.names[*n], &self.versions[*v]))
