@@ -35,6 +35,7 @@ pub mod package;
 pub mod render;
 pub mod repo;
 pub mod search;
+pub mod sorted;
 pub mod sync;
 pub mod text;
 pub mod ticket;
