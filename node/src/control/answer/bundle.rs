@@ -132,9 +132,6 @@ impl Answers {
                 ),
             });
         }
-        // Until their releases are held, the files are nobody's.
-        let mut lease = self.node.in_use().lease();
-        lease.add(known.checked.blobs.iter().map(|blob| *blob.list.hash()));
         let before = self.node.snapshot();
         let taken = Taken {
             file,
