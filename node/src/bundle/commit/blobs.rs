@@ -171,7 +171,9 @@ mod tests {
     /// A file of several groups, after some bytes that are something else.
     fn blob(file: &mut File, groups: u64) -> Blob {
         let len = usize::try_from(groups * GROUP_BYTES + 5).expect("small");
-        let bytes: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..len)
+            .map(|at| u8::try_from(at % 251).expect("a byte"))
+            .collect();
         let offset = file.metadata().expect("known").len();
         file.write_all(&bytes).expect("written");
         let mut lister = GroupLister::new();
