@@ -4,8 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use skep_proto::control::{GatewayRefusal, Peer, Status};
-use skep_proto::trust::file::{Newest, RepoFile};
+use skep_proto::control::{GatewayRefusal, MirrorLine, MirrorRule, Peer, Status};
 
 use super::super::Door;
 use super::super::refusals::Refused;
@@ -25,6 +24,13 @@ struct Page {
     addresses: Vec<String>,
     gateways: Vec<(String, String)>,
     repos: Rows<Repo>,
+    /// All releases that are here, what may be, and what the rules come to.
+    held: String,
+    quota: Option<String>,
+    planned: String,
+    rules: Rows<RuleRow>,
+    /// What is wanted and not here, or is about to go.
+    waiting: Rows<WaitingRow>,
     peers: Rows<PeerRow>,
     refusals: Rows<RefusalRow>,
 }
@@ -38,8 +44,22 @@ struct Repo {
     releases: usize,
     held: usize,
     held_size: String,
-    /// What is kept of it and offered to peers.
-    mirrored: String,
+}
+
+/// A rule of what is mirrored, and what became of it.
+struct RuleRow {
+    what: String,
+    newest: String,
+    size_max: String,
+    wanted: u64,
+    here: u64,
+    size: String,
+}
+
+struct WaitingRow {
+    release: String,
+    state: String,
+    because: String,
 }
 
 struct PeerRow {
@@ -76,6 +96,7 @@ fn make(asked: &Asked, frame: Frame) -> Result<Page, Refused> {
         ..
     } = status;
     let peers = doors.about.peers();
+    let mirror = doors.about.mirror();
     Ok(Page {
         frame,
         node: node.fingerprint(),
@@ -88,6 +109,11 @@ fn make(asked: &Asked, frame: Frame) -> Result<Page, Refused> {
             .map(|it| (it.address, it.mode))
             .collect(),
         repos,
+        held: size(mirror.held_bytes),
+        quota: mirror.quota_bytes.map(size),
+        planned: size(mirror.planned_bytes),
+        rules: Rows::of(mirror.rules.into_iter().map(rule)),
+        waiting: waiting(mirror.releases),
         peers: Rows::of(peers.iter().map(|it| peer(it, &snapshot))),
         refusals: Rows::of(refusals.into_iter().map(refusal)),
     })
@@ -97,9 +123,6 @@ fn repos(snapshot: &Snapshot, status: &Status) -> Rows<Repo> {
     let lines = status.repos.iter();
     Rows::of(lines.map(|line| {
         let repo = snapshot.repos().find(|repo| repo.id == line.id);
-        let file = repo
-            .and_then(|repo| repo.settings.as_ref())
-            .map(|(_, file)| file);
         let alias = line.alias.as_ref().map(ToString::to_string);
         Repo {
             name: alias.unwrap_or_else(|| line.id.to_string()),
@@ -110,33 +133,28 @@ fn repos(snapshot: &Snapshot, status: &Status) -> Rows<Repo> {
             releases: line.releases,
             held: repo.map_or(0, |repo| repo.holdings.len()),
             held_size: size(repo.map_or(0, |repo| repo.held().values().sum())),
-            mirrored: file.map_or_else(|| "nothing".to_owned(), mirrored),
         }
     }))
 }
 
-/// What the rules of a repository keep, in words.
-fn mirrored(file: &RepoFile) -> String {
-    let rules = file.keep.iter().map(|rule| {
-        let names = rule.names_text();
-        let size = rule
-            .size
-            .map_or_else(String::new, |size| format!(", at most {size}"));
-        match rule.newest {
-            Newest::All => format!("every version of {names}{size}"),
-            Newest::Count(count) => format!("the newest {count} of {names}{size}"),
-        }
-    });
-    let named = match file.kept.len() {
-        0 => None,
-        1 => Some("1 release by name".to_owned()),
-        count => Some(format!("{count} releases by name")),
-    };
-    let all: Vec<String> = rules.chain(named).collect();
-    match all.is_empty() {
-        true => "nothing".to_owned(),
-        false => all.join("; "),
+fn rule(rule: MirrorRule) -> RuleRow {
+    RuleRow {
+        what: rule.what,
+        newest: rule.newest.unwrap_or_default(),
+        size_max: rule.size_bytes_max.map_or(String::new(), size),
+        wanted: rule.wanted,
+        here: rule.here,
+        size: size(rule.here_bytes),
     }
+}
+
+fn waiting(lines: Vec<MirrorLine>) -> Rows<WaitingRow> {
+    let waiting: Vec<MirrorLine> = lines.into_iter().filter(|it| it.state != "here").collect();
+    Rows::of(waiting.into_iter().map(|line| WaitingRow {
+        release: line.release,
+        state: line.state,
+        because: line.because.unwrap_or_default(),
+    }))
 }
 
 fn peer(peer: &Peer, snapshot: &Snapshot) -> PeerRow {
