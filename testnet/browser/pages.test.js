@@ -43,7 +43,7 @@ const PAGES = [
   ['normal', '/p/ana/drop', 200, ['Normal mode', 'trust not asked']],
   ['stranger', '/', 200, ['not trusted here']],
   ['stranger', '/p/ana/drop', 200, ['not trusted here', 'you do not trust anybody', 'nobody on this node']],
-  ['stranger', '/node', 200, ['Peers that are connected: 1', 'is not admitted']],
+  ['stranger', '/node', 200, ['Peers that are connected: 1', 'is not admitted', 'What this node mirrors']],
 ];
 
 function whyNot() {

@@ -138,6 +138,7 @@ export async function world() {
     ben.start();
     ben.run('repo', 'add', ana.run('repo', 'ticket', 'ana'));
     const base = ports.map((port) => `http://127.0.0.1:${port}`);
+    ben.run('mirror', 'add', 'ana/drop', '--newest', '1');
     // Refused: the release is not there, and what is there is not trusted.
     await fetch(`${base[0]}/l3afd/ana/drop/9.9.9/jammy/drop.tar.gz`);
     await fetch(`${base[2]}/l3afd/ana/drop/0.1.1/jammy/drop.tar.gz`);

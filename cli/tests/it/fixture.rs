@@ -15,7 +15,8 @@ pub(crate) const ENVIRONMENT: [(&str, &str); 21] = [
     ("SKEP_JSON", ""),
     ("SKEP_QUIET", ""),
     ("SKEP_COLOR", ""),
-    ("SKEP_NO_PROGRESS", ""),
+    // How much of it there is depends on how slow a machine is.
+    ("SKEP_NO_PROGRESS", "1"),
     ("SKEP_OFFLINE", ""),
     ("SKEP_YES", ""),
     ("SKEP_NODE", ""),

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use skep_proto::control::{
-    GatewayLine, Peer, Progress, Refusal, Refused, RepoLine, Request, Response, Status,
+    GatewayLine, Mirror, Peer, Progress, Refusal, Refused, RepoLine, Request, Response, Status,
 };
 use skep_proto::id::RepoId;
 use skep_proto::name::RepoRef;
@@ -190,7 +190,7 @@ impl Answers {
                 addresses: self.addresses(),
             }),
             Request::Doctor => Ok(self.doctor()),
-            Request::Mirror => Ok(self.mirror()),
+            Request::Mirror => Ok(Response::Mirror(self.mirrored())),
             Request::Collect { dry_run, used } => self.collect(dry_run, used),
             Request::LetGo {
                 repo,
@@ -343,6 +343,10 @@ impl About for Answers {
             refusals: self.refusals.all(),
             read_only: snapshot.read_only.clone(),
         }
+    }
+
+    fn mirror(&self) -> Mirror {
+        self.mirrored()
     }
 
     fn peers(&self) -> Vec<Peer> {

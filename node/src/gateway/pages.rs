@@ -37,6 +37,7 @@ use frame::Frame;
 pub(crate) trait About: Send + Sync {
     fn status(&self) -> control::Status;
     fn peers(&self) -> Vec<control::Peer>;
+    fn mirror(&self) -> control::Mirror;
 }
 
 pub(super) fn routes() -> Router<Door> {

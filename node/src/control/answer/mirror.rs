@@ -20,7 +20,7 @@ use crate::snapshot::{RepoSnapshot, Snapshot};
 const LINES_MAX: usize = 10_000;
 
 impl Answers {
-    pub(super) fn mirror(&self) -> Response {
+    pub(super) fn mirrored(&self) -> Mirror {
         let snapshot = self.node.snapshot();
         let size_of = |manifest: &Sha256| self.notes.size_bytes(manifest);
         let (repos, other_bytes) = mirror::survey(&snapshot, &size_of);
@@ -31,7 +31,7 @@ impl Answers {
         lines.truncate(LINES_MAX);
         let holdings = snapshot.stored().flat_map(|repo| repo.holdings.values());
         let sizes = holdings.map(Holding::size_bytes);
-        Response::Mirror(Mirror {
+        Mirror {
             quota_bytes: self.config.quota,
             held_bytes: sizes.fold(0, u64::saturating_add),
             planned_bytes: plan.size_bytes,
@@ -43,7 +43,7 @@ impl Answers {
                 .chain(forgotten(&snapshot, &repos))
                 .collect(),
             left_off,
-        })
+        }
     }
 
     fn line_of(&self, snapshot: &Snapshot, repos: &[Repo<'_>], at: At, line: Line) -> MirrorLine {

@@ -4,8 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use skep_proto::control::{GatewayRefusal, Peer, Status};
-use skep_proto::trust::file::{Newest, RepoFile};
+use skep_proto::control::{GatewayRefusal, MirrorLine, MirrorRule, Peer, Status};
 
 use super::super::Door;
 use super::super::refusals::Refused;
@@ -13,9 +12,6 @@ use super::frame::{Frame, moment, size};
 use super::rows::Rows;
 use super::{Asked, page};
 use crate::snapshot::Snapshot;
-
-/// Rules of a repository that its row shows: the file has them all.
-const RULES_SHOWN_MAX: usize = 8;
 
 #[derive(Template)]
 #[template(path = "node.html")]
@@ -28,6 +24,13 @@ struct Page {
     addresses: Vec<String>,
     gateways: Vec<(String, String)>,
     repos: Rows<Repo>,
+    /// All releases that are here, what may be, and what the rules come to.
+    held: String,
+    quota: Option<String>,
+    planned: String,
+    rules: Rows<RuleRow>,
+    /// What is wanted and not here, or is about to go.
+    waiting: Rows<WaitingRow>,
     peers: Rows<PeerRow>,
     refusals: Rows<RefusalRow>,
 }
@@ -41,8 +44,22 @@ struct Repo {
     releases: usize,
     held: usize,
     held_size: String,
-    /// What is kept of it and offered to peers.
-    mirrored: String,
+}
+
+/// A rule of what is mirrored, and what became of it.
+struct RuleRow {
+    what: String,
+    newest: String,
+    size_max: String,
+    wanted: u64,
+    here: u64,
+    size: String,
+}
+
+struct WaitingRow {
+    release: String,
+    state: String,
+    because: String,
 }
 
 struct PeerRow {
@@ -79,6 +96,7 @@ fn make(asked: &Asked, frame: Frame) -> Result<Page, Refused> {
         ..
     } = status;
     let peers = doors.about.peers();
+    let mirror = doors.about.mirror();
     Ok(Page {
         frame,
         node: node.fingerprint(),
@@ -91,6 +109,11 @@ fn make(asked: &Asked, frame: Frame) -> Result<Page, Refused> {
             .map(|it| (it.address, it.mode))
             .collect(),
         repos,
+        held: size(mirror.held_bytes),
+        quota: mirror.quota_bytes.map(size),
+        planned: size(mirror.planned_bytes),
+        rules: Rows::of(mirror.rules.into_iter().map(rule)),
+        waiting: waiting(mirror.releases),
         peers: Rows::of(peers.iter().map(|it| peer(it, &snapshot))),
         refusals: Rows::of(refusals.into_iter().map(refusal)),
     })
@@ -100,9 +123,6 @@ fn repos(snapshot: &Snapshot, status: &Status) -> Rows<Repo> {
     let lines = status.repos.iter();
     Rows::of(lines.map(|line| {
         let repo = snapshot.repos().find(|repo| repo.id == line.id);
-        let file = repo
-            .and_then(|repo| repo.settings.as_ref())
-            .map(|(_, file)| file);
         let alias = line.alias.as_ref().map(ToString::to_string);
         Repo {
             name: alias.unwrap_or_else(|| line.id.to_string()),
@@ -113,34 +133,28 @@ fn repos(snapshot: &Snapshot, status: &Status) -> Rows<Repo> {
             releases: line.releases,
             held: repo.map_or(0, |repo| repo.holdings.len()),
             held_size: size(repo.map_or(0, |repo| repo.held().values().sum())),
-            mirrored: file.map_or_else(String::new, mirrored),
         }
     }))
 }
 
-/// What the rules of a repository say, in words.
-fn mirrored(file: &RepoFile) -> String {
-    let rules = file.keep.iter().map(|rule| {
-        let which = match rule.newest {
-            Newest::All => "all".to_owned(),
-            Newest::Count(count) => format!("the newest {count}"),
-        };
-        let most = rule.size.map(|size| format!(", at most {size}"));
-        match rule.names_text().as_str() {
-            "*" => format!("{which} of each package{}", most.unwrap_or_default()),
-            names => format!("{which} of {names}{}", most.unwrap_or_default()),
-        }
-    });
-    let named = file.kept.iter().map(ToString::to_string);
-    let mut said: Vec<String> = rules.chain(named).take(RULES_SHOWN_MAX + 1).collect();
-    if said.len() > RULES_SHOWN_MAX {
-        said.truncate(RULES_SHOWN_MAX);
-        said.push("…".to_owned());
+fn rule(rule: MirrorRule) -> RuleRow {
+    RuleRow {
+        what: rule.what,
+        newest: rule.newest.unwrap_or_default(),
+        size_max: rule.size_bytes_max.map_or(String::new(), size),
+        wanted: rule.wanted,
+        here: rule.here,
+        size: size(rule.here_bytes),
     }
-    match said.is_empty() {
-        true => "nothing".to_owned(),
-        false => said.join("; "),
-    }
+}
+
+fn waiting(lines: Vec<MirrorLine>) -> Rows<WaitingRow> {
+    let waiting: Vec<MirrorLine> = lines.into_iter().filter(|it| it.state != "here").collect();
+    Rows::of(waiting.into_iter().map(|line| WaitingRow {
+        release: line.release,
+        state: line.state,
+        because: line.because.unwrap_or_default(),
+    }))
 }
 
 fn peer(peer: &Peer, snapshot: &Snapshot) -> PeerRow {
