@@ -83,7 +83,7 @@ impl Urls {
 
     fn ours(&self, version: &str) -> String {
         let at = &self.gateway;
-        format!("http://{at}/l3afd/ana/drop/{version}/bookworm/drop.tar.gz")
+        format!("{at}/l3afd/ana/drop/{version}/bookworm/drop.tar.gz")
     }
 }
 
