@@ -130,7 +130,7 @@ fn routes(doors: Arc<Doors>, mode: Mode, address: Option<SocketAddr>) -> Router 
         .route("/readyz", get(readyz))
         .route(l3afd::ROUTE, get(l3afd::archive))
         .merge(pages::routes())
-        .layer(axum::middleware::from_fn(gate::pass))
+        .layer(axum::middleware::from_fn_with_state(mode, gate::pass))
         .with_state(Door {
             doors,
             mode,

@@ -2,7 +2,8 @@
 //! is here, and of how large it is.
 //!
 //! * What was published here, what was used here and what was kept by name stays, whatever the
-//!   rules and the quota say; it counts first.
+//!   rules and the quota say; it counts first. So does what no rule is about: somebody carried it in,
+//!   and only a person lets it go.
 //! * A rule wants the newest N sound releases of every package that it covers. One that was yanked
 //!   or suspended is not among them and is not fetched: but if it is here it stays for as long as it
 //!   is newer than the oldest of them, since who still runs it may need it again.
@@ -90,6 +91,8 @@ pub(crate) enum Why {
     /// The first rule that wants it, by its position.
     Rule(usize),
     Used,
+    /// No rule is about the package.
+    NoRule,
     /// Nobody can say at present what the repository lists.
     Doubt,
     Nothing,
@@ -179,6 +182,11 @@ impl Repo<'_> {
         self.named.contains(&(release.name, release.version))
     }
 
+    /// Whether anything in the file of the repository is about a release.
+    pub(crate) fn is_about(&self, release: &Release<'_>) -> bool {
+        self.names(release) || self.rules.iter().any(|rule| rule.covers(release.name))
+    }
+
     /// The releases that a rule wants, each with how many newer ones it wants of the same package.
     fn in_window(&self, rule: &Keep) -> Vec<(usize, usize)> {
         let mut window = Vec::new();
@@ -233,8 +241,10 @@ impl Plan {
         let (why, is_done) = match here {
             HoldingReason::Published => (Why::Published, true),
             _ if repo.names(release) => (Why::Named, here.is_offered() || repo.is_doubtful),
-            HoldingReason::Used | HoldingReason::KeptAndUsed => (Why::Used, true),
-            HoldingReason::Kept if repo.is_doubtful => (Why::Doubt, true),
+            HoldingReason::Used => (Why::Used, true),
+            _ if !repo.is_about(release) => (Why::NoRule, true),
+            _ if repo.is_doubtful => (Why::Doubt, true),
+            HoldingReason::KeptAndUsed => (Why::Used, true),
             HoldingReason::Kept => return,
         };
         self.count(release.size_bytes);

@@ -115,6 +115,25 @@ pub enum Request {
     /// Where this node can be reached, for a ticket.
     Addresses,
     Doctor,
+    /// What is mirrored by which rule, and what becomes of every release.
+    Mirror,
+    /// Removes what no release here has; with `dry_run` only says what. With `used`, what was only used
+    /// is let go first.
+    Collect {
+        dry_run: bool,
+        used: bool,
+    },
+    /// What is kept here of these packages, or of a version of them, though nothing in the file of the
+    /// repository is about it any more.
+    LetGo {
+        repo: RepoId,
+        names: String,
+        version: Option<Version>,
+    },
+    /// Everything that is stored of a repository that is no longer followed.
+    Purge {
+        repo: RepoId,
+    },
     /// Reads a .skep file, whose descriptor comes with it, to its end: what it has, and what of that
     /// is new here. Progress comes meanwhile.
     CheckBundle {
@@ -131,18 +150,6 @@ pub enum Request {
     /// Writes a .skep file of these releases, by reference, into the descriptor that comes with it.
     ExportBundle {
         releases: Vec<String>,
-    },
-    /// What is mirrored by which rule, and what becomes of every release.
-    Mirror,
-    /// Removes what no release here has; with `dry_run` only says what. With `used`, what was only used
-    /// is let go first.
-    Collect {
-        dry_run: bool,
-        used: bool,
-    },
-    /// Everything that is stored of a repository that is no longer followed.
-    Purge {
-        repo: RepoId,
     },
 }
 
@@ -171,9 +178,9 @@ pub enum Response {
         addresses: Vec<String>,
     },
     Doctor(Doctor),
-    Bundle(Box<Bundle>),
     Mirror(Mirror),
     Collected(Collected),
+    Bundle(Box<Bundle>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -511,8 +518,8 @@ pub struct MirrorLine {
     /// `ALIAS/NAME@VERSION`.
     pub release: String,
     pub size_bytes: Option<u64>,
-    /// `published`, `named`, `used`, `doubt`, `unlisted`, or the pattern of a rule; none if nothing
-    /// wants it.
+    /// `published`, `named`, `used`, `no rule`, `doubt`, `unlisted`, or the pattern of a rule; none if
+    /// no rule wants it any more.
     pub why: Option<String>,
     /// `here`, `missing`, `no-room` or `leaves`.
     pub state: String,

@@ -36,6 +36,7 @@ pub mod render;
 pub mod repo;
 pub mod search;
 pub mod size;
+pub mod sorted;
 pub mod sync;
 pub mod text;
 pub mod ticket;

@@ -185,7 +185,16 @@ pub(crate) const EXAMPLES: &[Examples] = &[
             ("skep node gc --used", "and what was only used"),
         ],
     ),
-    ("mirror", &[("skep mirror", "every rule, and how full")]),
+    (
+        "mirror",
+        &[
+            ("skep mirror", "every rule, and how full"),
+            (
+                "skep mirror --tree /srv/l3afd",
+                "as files: url: file:///srv/l3afd/REPO",
+            ),
+        ],
+    ),
     (
         "mirror add",
         &[
@@ -256,19 +265,6 @@ pub(crate) const EXAMPLES: &[Examples] = &[
         &[
             ("skep repo ticket ana", "to all of it"),
             ("skep repo ticket ana drop", "to one package"),
-        ],
-    ),
-    (
-        "mirror",
-        &[
-            (
-                "skep mirror --tree /srv/l3afd",
-                "for file:///srv/l3afd/REPO",
-            ),
-            (
-                "skep mirror --tree /media/stick --platform noble",
-                "for one distribution",
-            ),
         ],
     ),
     (

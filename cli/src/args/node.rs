@@ -30,7 +30,7 @@ pub(crate) enum Action {
         /// Say what would be removed
         #[arg(long)]
         dry_run: bool,
-        /// First let go what was only fetched for use, and what no repository lists any more (asked)
+        /// First let go what was only fetched for use, and what no rule is about (asked)
         #[arg(long)]
         used: bool,
     },

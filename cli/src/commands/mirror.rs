@@ -2,8 +2,9 @@
 //!
 //! The rules are in the files of the repositories; the node that runs keeps to them.
 
-use skep_proto::control::{self, MirrorRule, Request, Response};
-use skep_proto::name::{Name, PackageRef, RepoRef, Requirement};
+use skep_proto::control::{self, Collected, MirrorRule, Request, Response};
+use skep_proto::id::RepoId;
+use skep_proto::name::{Name, PackageRef, RepoRef, Requirement, Version};
 use skep_proto::size::Size;
 use skep_proto::trust::file::{self, Glob, Keep, Kept, Newest, with_keep, with_kept, without_keep};
 
@@ -209,8 +210,31 @@ async fn remove(
         };
         without_keep(&followed.text, at).map_err(by_hand(followed, session))
     });
-    let alias = followed.await?.alias;
-    Ok(Report::answer("mirror.remove").fact("for", format!("{alias}/{}", glob.as_str())))
+    let Followed { alias, file, .. } = followed.await?;
+    let let_go = let_go(file.id, glob.as_str(), None, client).await?;
+    Ok(Report::answer("mirror.remove")
+        .fact("for", format!("{alias}/{}", glob.as_str()))
+        .fact("let_go", let_go.let_go)
+        .fact("freed", Value::Size(let_go.size_bytes)))
+}
+
+/// What no other rule is about goes at once; what one is about is the keeper's matter.
+async fn let_go(
+    repo: RepoId,
+    names: &str,
+    version: Option<Version>,
+    client: &mut Client,
+) -> Result<Collected> {
+    let names = names.to_owned();
+    let request = Request::LetGo {
+        repo,
+        names,
+        version,
+    };
+    match client.ask(request).await? {
+        Response::Collected(collected) => Ok(collected),
+        other => Err(unexpected(&other)),
+    }
 }
 
 fn no_rule(followed: &Followed, glob: &Glob, session: &Session<'_>) -> CliError {
@@ -277,9 +301,19 @@ async fn unkeep(what: &str, session: &Session<'_>, client: &mut Client) -> Resul
         }
         with_kept(&followed.text, &left).map_err(by_hand(followed, session))
     });
-    let alias = followed.await?.alias;
+    let Followed { alias, file, .. } = followed.await?;
+    let (mut went, mut freed) = (Vec::new(), 0);
+    for kept in &gone {
+        let (name, version) = (kept.name.as_str(), Some(kept.version.clone()));
+        let let_go = let_go(file.id, name, version, client).await?;
+        went.extend(let_go.let_go);
+        freed += let_go.size_bytes;
+    }
     let gone: Vec<String> = gone.iter().map(|kept| format!("{alias}/{kept}")).collect();
-    Ok(Report::answer("mirror.unkeep").fact("releases", gone))
+    Ok(Report::answer("mirror.unkeep")
+        .fact("releases", gone)
+        .fact("let_go", went)
+        .fact("freed", Value::Size(freed)))
 }
 
 /// Whether a reference means a release that is kept.

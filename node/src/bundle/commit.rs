@@ -49,6 +49,15 @@ pub(crate) fn commit(
         }
     }
     let mut behind = 0;
+    // Until their releases are held, the files are nobody's.
+    let mut lease = taken.node.in_use().lease();
+    lease.add(taken.checked.blobs.iter().map(|blob| *blob.list.hash()));
+    let held = taken
+        .checked
+        .repos
+        .values()
+        .flat_map(|carried| &carried.releases);
+    lease.add(held.flat_map(|release| release.blobs.iter().map(|(hash, _)| *hash)));
     for blob in &taken.checked.blobs {
         taken.blob(blob, |bytes| told(behind + bytes))?;
         behind += blob.list.size();

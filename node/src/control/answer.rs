@@ -192,6 +192,11 @@ impl Answers {
             Request::Doctor => Ok(self.doctor()),
             Request::Mirror => Ok(Response::Mirror(self.mirrored())),
             Request::Collect { dry_run, used } => self.collect(dry_run, used),
+            Request::LetGo {
+                repo,
+                names,
+                version,
+            } => self.let_go(repo, &names, version.as_ref()),
             Request::Purge { repo } => self.purge(repo),
             Request::RecheckBlob { hash } => self.recheck_blob(&hash),
             Request::Stop

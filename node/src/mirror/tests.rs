@@ -59,7 +59,7 @@ impl Words {
                 releases.push(Release {
                     name: &self.names[name],
                     version: &self.versions[version],
-                    manifest: Sha256::of(&[&[at as u8, name as u8, version as u8]]),
+                    manifest: Sha256::of(&[format!("{at} {name} {version}").as_bytes()]),
                     size_bytes: drawn.size_bytes,
                     here: drawn.here,
                     standing: drawn.standing,
@@ -68,7 +68,7 @@ impl Words {
         }
         let named = drawing.named.iter();
         Repo {
-            id: RepoId::from_hash(Sha256::of(&[&[at as u8]])),
+            id: RepoId::from_hash(Sha256::of(&[at.to_string().as_bytes()])),
             rules: &drawing.rules,
             named: named
                 .map(|(n, v)| (&self.names[*n], &self.versions[*v]))
@@ -196,7 +196,7 @@ proptest! {
             let stays = match before.here {
                 None => continue,
                 Some(HoldingReason::Published | HoldingReason::Used | HoldingReason::KeptAndUsed) => true,
-                Some(HoldingReason::Kept) => repo.names(before) || repo.is_doubtful,
+                Some(HoldingReason::Kept) => repo.names(before) || repo.is_doubtful || !repo.is_about(before),
             };
             if stays {
                 let is_it = |r: &&Release<'_>| r.manifest == before.manifest;
@@ -219,7 +219,8 @@ proptest! {
             .filter(|(at, r)| {
                 let repo = &repos[at.repo];
                 r.here.is_some_and(|here| here != HoldingReason::Kept)
-                    || r.here.is_some() && (repo.names(r) || repo.is_doubtful)
+                    || r.here.is_some()
+                        && (repo.names(r) || repo.is_doubtful || !repo.is_about(r))
             })
             .map(|(_, r)| r.size_bytes.unwrap_or(0))
             .sum();
@@ -296,6 +297,7 @@ proptest! {
             let anew = is.standing == Standing::Sound || is.here.is_some();
             let offered = repo.names(is)
                 || is.here == Some(HoldingReason::Published)
+                || is.is_offered() && !repo.is_about(is)
                 || wanted && anew;
             let line = plan.lines.get(&at);
             let planned = line.is_some_and(|line| match line.state {
@@ -437,6 +439,20 @@ fn a_yanked_release_counts_for_nothing_and_stays_while_it_is_among_the_newest() 
     assert_eq!(
         states(&one(only, newest(2, None)), None),
         [said("a0", State::Here)]
+    );
+}
+
+#[test]
+fn what_no_rule_is_about_stays_and_counts() {
+    let packages = vec![vec![sound(60, KEPT)], vec![], vec![sound(50, KEPT)]];
+    let mut drawings = one(packages, newest(1, None));
+    drawings[0].rules[0].names = vec!["b".parse().expect("a glob")];
+    assert_eq!(
+        states(&drawings, Some(100)),
+        [
+            said("a0", State::Here),
+            said("b0", State::Leaves { now: true })
+        ]
     );
 }
 

@@ -14,6 +14,7 @@ use crate::repo::authority::{Authority, Handle};
 use crate::repo::chain::Chain;
 use crate::repo::fact::{Fact, LogFacts};
 use crate::repo::sequence::{EntryRef, LogUse, log_use, root_cuts};
+use crate::sorted::Sorted;
 
 mod record;
 mod release;
@@ -53,7 +54,7 @@ pub struct Package {
     /// The name's own flag; its owner's is apart.
     pub suspended: Flag,
     pub deprecated: Flag,
-    pub releases: BTreeMap<Version, Release>,
+    pub releases: Sorted<Version, Release>,
 }
 
 /// One version of a package.
@@ -64,7 +65,7 @@ pub struct Release {
     /// sorted.
     pub eligible: Vec<Sha256>,
     /// Every manifest that a key of the owner published, eligible or not.
-    pub claims: BTreeMap<Sha256, Claim>,
+    pub claims: Sorted<Sha256, Claim>,
     /// Where a key published another manifest after its first, which alone counts.
     pub repeated: Vec<EntryRef>,
     pub yanked: Flag,
@@ -98,10 +99,10 @@ pub enum Pending {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claim {
     /// The keys that published it, and where: any of these entries has the payload.
-    pub published: BTreeMap<Key, u64>,
+    pub published: Sorted<Key, u64>,
     /// The approver handles that approve it, and where each of their keys does; also those of which
     /// too few keys do.
-    pub approved: BTreeMap<HandleId, BTreeMap<Key, u64>>,
+    pub approved: Sorted<HandleId, Sorted<Key, u64>>,
 }
 
 /// Something that is said, or not, and where the words for it are.

@@ -96,7 +96,7 @@ async fn compare_root(
         )
         .detail("ticket", sha256.to_string()));
     }
-    if known.line.version < version {
+    if (1..version).contains(&known.line.version) {
         session.ui.warn(&format!(
             "the ticket names version {version} of the root document of `{alias}`, and none newer \
              than {} was found yet",

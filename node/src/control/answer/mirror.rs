@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use skep_proto::control::{Collected, Mirror, MirrorLine, MirrorRule, Refused, Response};
 use skep_proto::hash::Sha256;
 use skep_proto::id::RepoId;
+use skep_proto::name::Version;
 use skep_proto::size::Size;
+use skep_proto::trust::file::Glob;
 
 use super::{Answered, Answers, failed};
 use crate::core::{Command, Holding, HoldingReason};
@@ -90,6 +92,7 @@ impl Answers {
                 Why::Named => Some("named".to_owned()),
                 Why::Rule(at) => Some(rule(at)),
                 Why::Used => Some("used".to_owned()),
+                Why::NoRule => Some("no rule".to_owned()),
                 Why::Doubt => Some("doubt".to_owned()),
                 Why::Nothing => None,
             },
@@ -101,13 +104,15 @@ impl Answers {
     /// Removes what nobody has. Asked for by a person, so what lies there for an hour goes.
     pub(super) fn collect(&self, dry_run: bool, used: bool) -> Answered {
         let snapshot = self.node.snapshot();
+        let (repos, _) = mirror::survey(&snapshot, &|_| None);
         let (mut let_go, mut going) = (Vec::new(), BTreeSet::new());
         let mut orders = Vec::new();
         for repo in snapshot.stored().filter(|_| used) {
             let names = names(repo);
+            let ruled = ruled(repo, &repos);
             for (manifest, holding) in repo.holdings.iter() {
                 let mut left = Some(holding.why);
-                for why in reasons_to_go(repo, names.contains_key(manifest)) {
+                for why in reasons_to_go(repo, ruled.contains(manifest)) {
                     let before = left;
                     left = left.and_then(|left| left.without(why));
                     if left != before {
@@ -146,6 +151,51 @@ impl Answers {
             size_bytes: left.size_bytes + swept.size_bytes,
             fresh_files: swept.fresh,
             fresh_bytes: swept.fresh_bytes,
+            let_go,
+        }))
+    }
+
+    /// Lets go what a rule that a person took away was about, or a name: the keeper leaves alone what
+    /// nothing is about.
+    pub(super) fn let_go(&self, id: RepoId, names: &str, version: Option<&Version>) -> Answered {
+        let glob: Glob = names.parse().map_err(|e| failed(crate::in_words(&e)))?;
+        let snapshot = self.node.snapshot();
+        let (repos, _) = mirror::survey(&snapshot, &|_| None);
+        let (mut let_go, mut going) = (Vec::new(), BTreeSet::new());
+        for repo in repos.iter().filter(|repo| repo.id == id) {
+            let meant = repo.releases.iter().filter(|release| {
+                glob.matches(release.name)
+                    && version.is_none_or(|version| release.version == version)
+                    && !repo.is_about(release)
+            });
+            for release in meant {
+                let why = HoldingReason::Kept;
+                if release
+                    .here
+                    .is_none_or(|here| here.without(why) == Some(here))
+                {
+                    continue;
+                }
+                let manifest = release.manifest;
+                self.command(Command::LetGo {
+                    repo: id,
+                    manifest,
+                    why,
+                })?;
+                let name = format!("{}@{}", release.name, release.version);
+                let_go.push(format!("{}/{name}", called(&snapshot, id)));
+                if release.here == Some(why) {
+                    going.insert((id, manifest));
+                }
+            }
+        }
+        let freed = gc::freed(&snapshot, &going);
+        let removed = gc::remove(&freed, &self.node, self.store.as_ref()).map_err(not_removed)?;
+        Ok(Response::Collected(Collected {
+            files: removed.blobs,
+            size_bytes: removed.size_bytes,
+            fresh_files: 0,
+            fresh_bytes: 0,
             let_go,
         }))
     }
@@ -190,13 +240,20 @@ fn called(snapshot: &Snapshot, id: RepoId) -> String {
 }
 
 /// For which reasons a person who makes room need not hold a release: that it was used, and whatever
-/// else if its repository for certain no longer has it.
-fn reasons_to_go(repo: &RepoSnapshot, has_a_name: bool) -> Vec<HoldingReason> {
+/// else if no rule is about it, and its repository is certain of that.
+fn reasons_to_go(repo: &RepoSnapshot, is_ruled: bool) -> Vec<HoldingReason> {
     let is_certain = repo.settings.is_some() && repo.view.is_some() && !repo.is_doubtful();
-    match has_a_name || !is_certain {
+    match is_ruled || !is_certain {
         true => vec![HoldingReason::Used],
         false => vec![HoldingReason::Used, HoldingReason::Kept],
     }
+}
+
+/// Manifests that the file of a repository is about.
+fn ruled(repo: &RepoSnapshot, repos: &[Repo<'_>]) -> BTreeSet<Sha256> {
+    let surveyed = repos.iter().filter(|of| of.id == repo.id);
+    let ruled = surveyed.flat_map(|of| of.releases.iter().filter(|r| of.is_about(r)));
+    ruled.map(|release| release.manifest).collect()
 }
 
 /// `NAME@VERSION` of every manifest that somebody published in a repository.

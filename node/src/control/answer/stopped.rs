@@ -37,6 +37,7 @@ impl About {
             | Request::Publish { repo, .. }
             | Request::Fetch { repo, .. }
             | Request::Admit { repo, .. }
+            | Request::LetGo { repo, .. }
             | Request::Purge { repo } => Self::Reference(RepoRef::Id(*repo)),
             Request::Status
             | Request::Peers
@@ -48,12 +49,12 @@ impl About {
             | Request::RecheckBlob { .. }
             | Request::Addresses
             | Request::Doctor
+            | Request::Mirror
+            | Request::Collect { .. }
             // Which repositories a file is of is known once it was read.
             | Request::CheckBundle { .. }
             | Request::ImportBundle { .. }
-            | Request::ExportBundle { .. }
-            | Request::Mirror
-            | Request::Collect { .. } => Self::Nothing,
+            | Request::ExportBundle { .. } => Self::Nothing,
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::log::entry::{StatusState, Subject};
 use crate::name::{Name, Version};
 use crate::repo::authority::{Authority, Handle, Owned};
 use crate::repo::sequence::EntryRef;
+use crate::sorted::Sorted;
 
 /// Everything from which the state of a release follows.
 pub(super) struct Judge<'a> {
@@ -79,19 +80,24 @@ impl Judge<'_> {
         name: &Name,
         version: &Version,
         keys: &BTreeMap<Key, (Sha256, u64)>,
-    ) -> BTreeMap<Sha256, Claim> {
-        let mut claims: BTreeMap<Sha256, Claim> = BTreeMap::new();
+    ) -> Sorted<Sha256, Claim> {
+        let mut published: BTreeMap<Sha256, Vec<(Key, u64)>> = BTreeMap::new();
         for (key, (manifest, index)) in keys {
-            let claim = claims.entry(*manifest).or_default();
-            claim.published.insert(*key, *index);
+            published.entry(*manifest).or_default().push((*key, *index));
         }
         let approved = self.said.approved.get(&(name, version));
-        for (manifest, handles) in approved.into_iter().flatten() {
-            if let Some(claim) = claims.get_mut(manifest) {
-                claim.approved.clone_from(handles);
-            }
-        }
-        claims
+        let claims = published.into_iter().map(|(manifest, published)| {
+            let handles = approved.and_then(|approved| approved.get(&manifest));
+            let handles = handles.into_iter().flatten();
+            let claim = Claim {
+                published: published.into_iter().collect(),
+                approved: handles
+                    .map(|(id, keys)| (*id, keys.iter().map(|(key, at)| (*key, *at)).collect()))
+                    .collect(),
+            };
+            (manifest, claim)
+        });
+        claims.collect()
     }
 
     /// What a claim lacks to be eligible.
@@ -107,7 +113,7 @@ impl Judge<'_> {
     /// The approver handles of which enough keys approve a claim.
     fn approvers<'c>(&self, claim: &'c Claim) -> impl Iterator<Item = HandleId> + use<'c, '_> {
         let approved = claim.approved.iter();
-        let enough = |(id, keys): &(&HandleId, &BTreeMap<Key, u64>)| {
+        let enough = |(id, keys): &(&HandleId, &Sorted<Key, u64>)| {
             let handle = self.authority.handles.get(id);
             handle.is_some_and(|handle| keys.len() >= needed(handle, keys))
         };
@@ -115,7 +121,7 @@ impl Judge<'_> {
     }
 
     /// Of claims that all lack something: what the furthest one lacks.
-    fn why_pending(&self, owner: &Handle, claims: &BTreeMap<Sha256, Claim>) -> Pending {
+    fn why_pending(&self, owner: &Handle, claims: &Sorted<Sha256, Claim>) -> Pending {
         let progress = |pending: &Pending| match *pending {
             Pending::Keys { published, .. } => (0, published),
             Pending::Approvals { approved, .. } => (1, approved),
@@ -176,7 +182,7 @@ impl Judge<'_> {
 /// How many keys of `handle` must say the same: as many as publish, and not fewer than published
 /// when the least bound of `keys` was listed. So what one stolen key of two said alone does not
 /// come to count when the key is dropped and the threshold lowered.
-fn needed(handle: &Handle, keys: &BTreeMap<Key, u64>) -> usize {
+fn needed(handle: &Handle, keys: &Sorted<Key, u64>) -> usize {
     let least = keys.keys().filter_map(|key| handle.least.get(key)).min();
     let least = least.copied().unwrap_or(0);
     usize::from(least.max(handle.publish_threshold))

@@ -284,9 +284,10 @@ pub fn without_keep(text: &str, at: usize) -> Result<String, Error> {
     expected.keep.remove(at);
     let edited = match Form::of(text)? {
         Form::Tables(spans) => {
-            let mut edited = text.to_owned();
-            edited.replace_range(lines_of(text, spans[at].clone()), "");
-            edited
+            let lines = lines_of(text, spans[at].clone());
+            // The empty line above it stays, and what stood below moves up to it.
+            let (above, below) = (&text[..lines.start], text[lines.end..].trim_start());
+            format!("{above}{below}").trim_end().to_owned() + "\n"
         }
         Form::Value(span) => {
             let rest = without_key(text, span)?;

@@ -75,8 +75,17 @@ fn l3afd_gets_what_policy_admits_and_can_unpack_it() {
 fn what_cannot_be_had_is_refused_at_once_and_shown_to_the_operator() {
     let mut author = Home::new(true);
     author.publish("0.1.0");
-    let [trusted, _] = with_gateways(&mut author);
+    let [trusted, normal] = with_gateways(&mut author);
     author.ok(&["trust", "add", "ana/drop"]);
+    for (method, path) in [("GET", "/healthz"), ("GET", "/nowhere"), ("POST", PATH)] {
+        let mode = |at: &str| {
+            ask(at, method, path, "")
+                .header("skep-mode")
+                .map(str::to_owned)
+        };
+        assert_eq!(mode(&trusted), None, "{path}");
+        assert_eq!(mode(&normal).as_deref(), Some("normal"), "{path}");
+    }
     for (path, says) in [
         ("/l3afd/bob/drop/0.1.0/jammy/drop.tar.gz", "it follows ana"),
         ("/l3afd/ana/drip/0.1.0/jammy/drop.tar.gz", "there are drop"),

@@ -170,6 +170,26 @@ fn what_was_only_used_is_not_offered_until_it_is_kept() {
 }
 
 #[test]
+fn what_was_carried_in_stays_until_a_rule_is_about_it() {
+    let author = author(&["0.1.0", "0.2.0"]);
+    author.ok(&["bundle", "export", "ana/*", "--output", "all.skep"]);
+    let repos = author.ok(&["repo", "--json"]);
+    let repo: serde_json::Value = serde_json::from_str(&repos).expect("one repository");
+    let id = repo["id"].as_str().expect("an id");
+    let file = author.path().join("all.skep").display().to_string();
+    let mut site = Home::new(true);
+    site.ok(&["bundle", "import", &file, "--expect", id]);
+    site.start();
+    site.ok(&["mirror", "add", "ana/other", "--newest", "1"]);
+    site.ok(&["mirror", "remove", "ana/other"]);
+    wait_for_exactly(&site, &["0.1.0", "0.2.0"], &[]);
+    assert_eq!(heavy_blobs(&site), 2);
+    site.ok(&["mirror", "add", "ana/*", "--newest", "1"]);
+    wait_for_exactly(&site, &["0.2.0"], &["0.1.0"]);
+    wait_until("its bytes are gone", || heavy_blobs(&site) == 1);
+}
+
+#[test]
 fn a_quota_and_a_size_are_kept_to() {
     let author = author(&["0.1.0", "0.2.0", "0.3.0"]);
     let config = "listen = [\"127.0.0.1:0\"]\nmdns = false\ngateway = []\n";

@@ -419,3 +419,62 @@ fn doctor_says_what_is_not_here_yet() {
         "{said}"
     );
 }
+
+/// Objects that nobody here wrote: those of Debian's libxdp1.
+#[test]
+#[expect(clippy::print_stderr, reason = "what was skipped is said in words")]
+fn objects_of_others_go_the_whole_way() {
+    let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let mut objects: Vec<_> = folders
+        .filter_map(|folder| fs::read_dir(folder.path().join("bpf")).ok())
+        .flat_map(Iterator::flatten)
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "o"))
+        .collect();
+    objects.sort();
+    if objects.is_empty() {
+        eprintln!("skipped: there are no objects in /usr/lib/*/bpf (Debian: libxdp1)");
+        return;
+    }
+    let mut home = Home::new(true);
+    let mut names = Vec::new();
+    for object in &objects {
+        let stem = object.file_stem().expect("a name").to_string_lossy();
+        let name = stem.replace(['_', '.'], "-");
+        let from = object.display().to_string();
+        home.ok(&["new", &name, "--from", &from]);
+        home.ok(&["publish", &name]);
+        names.push(name);
+    }
+    let [trusted, _] = with_gateways(&mut home);
+    let mut printed = 0;
+    for (name, object) in names.iter().zip(&objects) {
+        let package = format!("ana/{name}");
+        let line = [&["get", &package], &SNIPPET[2..]].concat();
+        let out = home.run(&line);
+        if !out.status.success() {
+            // Several programs on one hook, or one that l3afd does not know: said, and nothing printed.
+            let said = String::from_utf8_lossy(&out.stderr);
+            assert!(said.contains("hint: --program FUNCTION"), "{name}: {said}");
+            assert!(out.stdout.is_empty());
+            continue;
+        }
+        printed += 1;
+        let (entry, _) = entry(&String::from_utf8(out.stdout).expect("text"));
+        let (address, path) = path(&entry);
+        assert_eq!(address, trusted);
+        let answer = get(&address, &path);
+        assert_eq!(answer.status, 200, "{name}");
+        let version = entry["version"].as_str().expect("a version");
+        let into = home.path().join("bpf").join(name).join(version);
+        let artifact = entry["artifact"].as_str().expect("a name");
+        let program = unpack(&answer.body, &into, artifact).expect("unpacked");
+        let file = program.join(entry["object_file"].as_str().expect("a path"));
+        assert!(fs::read(file).expect("there") == fs::read(object).expect("there"));
+    }
+    assert!(
+        printed >= 1,
+        "none of {} has a program alone",
+        objects.len()
+    );
+}

@@ -175,6 +175,7 @@ fn comments_of_others_stay() {
     let one = without_keep(&text(two), 0).expect("edited");
     assert!(one.contains("# second\n[[keep]]\nnewest = 2"), "{one}");
     assert!(one.contains("# why we trust them\n[[trust]]"), "{one}");
+    assert!(!one.contains("\n\n\n"), "{one}");
 }
 
 #[test]
