@@ -33,6 +33,11 @@ struct Words {
 const NAMES: [&str; 5] = ["a", "ab", "b", "ba", "c"];
 const VERSIONS_MAX: usize = 6;
 
+/// Of some positions.
+fn hash(positions: &[usize]) -> Sha256 {
+    Sha256::of(&[format!("{positions:?}").as_bytes()])
+}
+
 impl Words {
     fn new() -> Self {
         let version = |n: usize| format!("{n}.0.0").parse().expect("a version");
@@ -59,7 +64,7 @@ impl Words {
                 releases.push(Release {
                     name: &self.names[name],
                     version: &self.versions[version],
-                    manifest: Sha256::of(&[&[at as u8, name as u8, version as u8]]),
+                    manifest: hash(&[at, name, version]),
                     size_bytes: drawn.size_bytes,
                     here: drawn.here,
                     standing: drawn.standing,
@@ -68,7 +73,7 @@ impl Words {
         }
         let named = drawing.named.iter();
         Repo {
-            id: RepoId::from_hash(Sha256::of(&[&[at as u8]])),
+            id: RepoId::from_hash(hash(&[at])),
             rules: &drawing.rules,
             named: named
                 .map(|(n, v)| (&self.names[*n], &self.versions[*v]))
