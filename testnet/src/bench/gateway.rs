@@ -26,7 +26,7 @@ const SMALL: &str = "1.1.0";
 const FEW: u32 = 16;
 const MANY: u32 = 200;
 const ROUND_S: u32 = 3;
-/// Long enough for each of the many to get a large artifact whole.
+/// Of the many: each of them has an answer under way all the while.
 const BUSY_S: u32 = 30;
 
 pub(super) fn run(bench: &Bench<'_>) -> Result<Vec<Finding>> {
