@@ -167,6 +167,17 @@ fn what_somebody_else_put_there_stays() {
         "{said}"
     );
     assert_eq!(names(&foreign), ["letter"]);
+    std::os::unix::fs::symlink("store", home.path().join("beside")).expect("a link");
+    for inside in [
+        "store/blobs/tree",
+        "keys/a/b",
+        "repos.d/tree",
+        "beside/tree",
+    ] {
+        let said = home.fails(1, &["mirror", "--tree", inside]);
+        assert!(said.contains("in skep's own"), "{said}");
+        assert!(!home.path().join(inside).exists());
+    }
 
     let (dir, _) = tree(&home, &TWO_WORDS);
     let notes = dir.join("ana/drop/0.2.0/notes");
