@@ -37,7 +37,8 @@ pub struct Full;
 /// All packages that can be found.
 #[derive(Debug)]
 pub struct Index {
-    slots: Vec<Option<Slot>>,
+    /// Boxed: a list of them grows by doubling, and half of it may be empty.
+    slots: Vec<Option<Box<Slot>>>,
     free: Vec<u32>,
     places: BTreeMap<RepoId, BTreeMap<Name, u32>>,
     words: BTreeMap<Box<str>, Vec<Posting>>,
@@ -168,11 +169,11 @@ impl Index {
         self.all += 1;
         self.all_words += u64::from(all_words);
         self.bytes += bytes;
-        let made = Slot {
+        let made = Box::new(Slot {
             entry,
             words: all_words,
             bytes,
-        };
+        });
         match self.slots.get_mut(slot as usize) {
             Some(place) => *place = Some(made),
             None => self.slots.push(Some(made)),
@@ -242,7 +243,7 @@ impl Index {
     }
 
     fn slot(&self, slot: u32) -> Option<&Slot> {
-        self.slots.get(slot as usize)?.as_ref()
+        self.slots.get(slot as usize)?.as_deref()
     }
 }
 

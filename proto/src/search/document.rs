@@ -86,10 +86,10 @@ impl Document {
             licenses: license_ids(&details.license),
             hooks: sorted(programs.iter().filter_map(|it| it.hook.as_ref().map(lower))),
             types: sorted(programs.iter().filter_map(|it| it.kind.as_ref().map(lower))),
-            programs: named.filter(|it| seen.insert(*it)).cloned().collect(),
+            programs: exact(named.filter(|it| seen.insert(*it)).cloned()),
             arches: sorted(manifest.files.iter().filter_map(|file| file.arch.clone())),
             kernel_min: kernel.and_then(|it| it.min.as_ref()?.parse().ok()),
-            kernels_tested: tested.iter().filter_map(|it| it.parse().ok()).collect(),
+            kernels_tested: exact(tested.iter().filter_map(|it| it.parse().ok())),
         }
     }
 
@@ -152,5 +152,11 @@ fn license_ids(expression: &str) -> Vec<String> {
 
 fn sorted(texts: impl Iterator<Item = String>) -> Vec<String> {
     let texts: BTreeSet<String> = texts.collect();
-    texts.into_iter().collect()
+    exact(texts.into_iter())
+}
+
+/// Without the places that a list keeps for what may come: a document is kept as it is.
+fn exact<T>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let items: Box<[T]> = items.collect();
+    items.into()
 }
