@@ -81,7 +81,10 @@ impl Folder {
     /// every file has its meaning.
     pub(super) fn open(path: &Path, taken: &[PathBuf]) -> Result<Self> {
         refuse_inside(path, taken)?;
-        fs::create_dir_all(path).map_err(|e| CliError::io("make the folder", path, &e))?;
+        if let Some(above) = path.parent().filter(|_| !path.exists()) {
+            fs::create_dir_all(above).map_err(|e| CliError::io("make the folder", above, &e))?;
+            make_dir(path)?;
+        }
         let path = fs::canonicalize(path).map_err(|e| CliError::io("look at", path, &e))?;
         let lock = File::open(&path).map_err(|e| CliError::io("open", &path, &e))?;
         if lock.try_lock().is_err() {
