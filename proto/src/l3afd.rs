@@ -10,7 +10,7 @@ pub mod payload;
 #[cfg(test)]
 mod tests;
 
-pub use entry::{Unfit, Wanted, payload};
+pub use entry::{Unfit, Wanted, check, payload};
 
 use crate::name::Name;
 use crate::package::manifest::Manifest;

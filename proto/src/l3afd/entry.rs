@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::is_plain;
 use super::payload::{FIELDS, Host, List, Program, Programs};
 use crate::ebpf::Direction;
-use crate::package::manifest::{self, Facts, File, FileKind, Manifest};
+use crate::package::manifest::{self, Details, Facts, File, FileKind, Manifest};
 use crate::render::l3afd::Artifact;
 
 /// Fields that follow from the release and the place where it runs: no author says them, lest a
@@ -74,7 +74,7 @@ pub fn payload(
     files: &[&File],
     wanted: &Wanted<'_>,
 ) -> Result<(Vec<Host>, Vec<String>), Unfit> {
-    let (said, unknown) = said(manifest)?;
+    let (said, unknown) = said(&manifest.details)?;
     check_said(&said, facts, files)?;
     let mut programs = Programs::default();
     for (list, entry) in entries(facts, files, &said, wanted)? {
@@ -112,9 +112,19 @@ pub fn payload(
     Ok((vec![host], unknown))
 }
 
+/// Whether a payload could have what the author says for l3afd: a version never changes, so it is
+/// said before it is published.
+///
+/// # Errors
+/// A field that is none, or that leads out of the release.
+pub fn check(details: &Details, facts: &Facts, files: &[File]) -> Result<(), Unfit> {
+    let (said, _) = said(details)?;
+    check_said(&said, facts, &files.iter().collect::<Vec<_>>())
+}
+
 /// What the author says for l3afd, typed, and the names of what l3afd does not know.
-fn said(manifest: &Manifest) -> Result<(Program, Vec<String>), Unfit> {
-    let table = manifest.details.l3afd.clone().unwrap_or_default();
+fn said(details: &Details) -> Result<(Program, Vec<String>), Unfit> {
+    let table = details.l3afd.clone().unwrap_or_default();
     let (known, unknown): (Vec<_>, Vec<_>) = table
         .into_iter()
         .filter(|(field, _)| !OURS.contains(&field.as_str()))

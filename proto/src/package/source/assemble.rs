@@ -5,6 +5,7 @@ use super::facts::facts;
 use crate::ebpf::{self, Endian};
 use crate::hash::{Blake3, Sha256};
 use crate::id::RepoId;
+use crate::l3afd;
 use crate::package::manifest::{
     self, Details, FACTS_BYTES_MAX, File, FileKind, Kernel, Manifest, Requires, SourceLink,
     UserProgram,
@@ -113,6 +114,12 @@ pub fn assemble(
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let mut made = Vec::new();
     let mut details = details(source);
+    if let Err(unfit) = l3afd::check(&details, &facts, &files) {
+        return Err(vec![problem(
+            unfit.to_string(),
+            "correct [l3afd] in skep.toml",
+        )]);
+    }
     let written = manifest::write_facts(&facts);
     if let Err(error) = manifest::read_facts(&written) {
         let hint = "put fewer objects into one package";

@@ -285,7 +285,22 @@ fn what_is_named_is_in_the_objects() {
             "[l3afd]\nartifact = \"drop.tgz\"\n".to_owned(),
             "artifact called `drop.tgz`",
         ),
-        ("[l3afd]\nmap_args = 1.5\n".to_owned(), "a fraction"),
+        (
+            "[l3afd]\nconfig_args = { rate = 1.5 }\n".to_owned(),
+            "a fraction",
+        ),
+        (
+            "[l3afd]\ncmd_start = \"../../bin/sh\"\n".to_owned(),
+            "`../../bin/sh`, no program of the archive",
+        ),
+        (
+            "[l3afd]\nrules_file = \"../x\"\n".to_owned(),
+            "no path that can be given to l3afd",
+        ),
+        (
+            "[l3afd]\nis_plugin = \"yes\"\n".to_owned(),
+            "`is_plugin` for l3afd, and that is none",
+        ),
         (
             "[[object]]\nfile = \"drop.bpf.o\"\n".to_owned(),
             "named twice",

@@ -319,7 +319,7 @@ fn doctor_finds_nothing_wrong_with_what_was_printed_and_everything_with_what_was
 
     let here = fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
     let host = format!("\"host_name\": \"{}\"", here.trim());
-    let in_payload: [(&str, &str, &str); 12] = [
+    let in_payload: [(&str, &str, &str); 13] = [
         (&host, "\"host_name\": \"elsewhere\"", "for another host"),
         (
             "\"iface\": \"lo\"",
@@ -371,6 +371,11 @@ fn doctor_finds_nothing_wrong_with_what_was_printed_and_everything_with_what_was
             "\"artifact\"",
             "\"cmd_start\": \"sh\", \"artifact\"",
             "`cmd_start` is `sh`",
+        ),
+        (
+            "\"artifact\"",
+            "\"rules_file\": \"../../cron.d/x\", \"artifact\"",
+            "outside the program's folder",
         ),
     ];
     for (from, to, found) in in_payload {

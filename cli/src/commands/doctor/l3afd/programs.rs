@@ -203,6 +203,13 @@ fn words(asked: &Asked<'_>) -> Vec<Check> {
             found.push(asked.fail(text, hint));
         }
     }
+    // l3afd writes the rules there, as root.
+    let rules = program.rules_file.as_str();
+    if !rules.is_empty() && !rules.split('/').all(is_plain) {
+        let text =
+            format!("`rules_file` is `{rules}`: l3afd writes it outside the program's folder");
+        found.push(asked.fail(text, "\"rules_file\": a name, such as rules.json"));
+    }
     let is_usable = || Artifact::parse(&program.artifact).is_some();
     if found.is_empty() && !is_usable() {
         let text = format!(
