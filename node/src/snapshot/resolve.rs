@@ -10,6 +10,10 @@ use skep_proto::trust::{Asked, Decision, Handle, Listing, Subject, decide};
 use super::RepoSnapshot;
 use crate::core::RestrictionKind;
 
+/// Versions that a refusal names, the newest first: two lines of a terminal. A slip is seen in fewer,
+/// and a package may have thousands.
+const NAMED_MAX: usize = 20;
+
 /// A release, and what this node thinks of it.
 #[derive(Debug, Clone)]
 pub struct Resolved {
@@ -82,11 +86,7 @@ impl RepoSnapshot {
         chosen.cloned().ok_or_else(|| NotFound::Version {
             name: name.clone(),
             requirement: requirement.map(ToString::to_string).unwrap_or_default(),
-            versions: all
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(", "),
+            versions: some_of(&all),
         })
     }
 
@@ -184,5 +184,33 @@ fn listing(release: &Release) -> Listing {
             }
             Pending::Settled(manifest) => format!("it was settled on manifest {manifest}"),
         }),
+    }
+}
+
+fn some_of(versions: &[&Version]) -> String {
+    let named = versions.iter().take(NAMED_MAX).map(ToString::to_string);
+    let mut text = named.collect::<Vec<_>>().join(", ");
+    if let Some(more @ 1..) = versions.len().checked_sub(NAMED_MAX) {
+        text.push_str(&format!(" and {more} older"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_newest_and_counts_the_others() {
+        let versions: Vec<Version> = (0..=NAMED_MAX)
+            .map(|at| format!("1.0.{at}").parse().expect("a version"))
+            .collect();
+        let newest: Vec<&Version> = versions.iter().rev().collect();
+        let at = some_of(&newest[1..]);
+        assert!(at.ends_with(", 1.0.0") && at.split(", ").count() == NAMED_MAX);
+        let past = some_of(&newest);
+        assert!(past.starts_with("1.0.20, 1.0.19, "), "{past}");
+        assert!(past.ends_with(", 1.0.1 and 1 older"), "{past}");
+        assert_eq!(some_of(&newest[..1]), "1.0.20");
     }
 }
