@@ -16,6 +16,7 @@ pub(crate) mod info;
 pub(crate) mod key;
 mod lookalike;
 pub(crate) mod man;
+pub(crate) mod mirror;
 pub(crate) mod new;
 pub(crate) mod node;
 mod parse;
@@ -103,7 +104,7 @@ pub(crate) async fn run(cli: &Cli, matches: &ArgMatches, env: &Environment, ui: 
         Verb::Node(args) => ui.print(&node::run(args, &session).await?),
         Verb::Repo(args) => ui.print(&repo::run(args, &session).await?),
         Verb::Bundle(args) => ui.print(&bundle::run(args, &session).await?),
-        Verb::Mirror(args) => ui.print(&tree::write(&args.tree, &args.platform, &session).await?),
+        Verb::Mirror(args) => ui.print(&mirror::run(args, &session).await?),
         Verb::Doctor(args) => doctor::run(args, &session).await,
         Verb::Demo(args) => ui.print(&demo::run(args, &session).await?),
         Verb::Help(_) | Verb::Completions(_) | Verb::Man(_) => Ok(()),

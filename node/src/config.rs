@@ -16,6 +16,8 @@ pub struct Config {
     pub repos: PathBuf,
     pub store: PathBuf,
     pub socket: PathBuf,
+    /// The most that all releases together may have on disk, in bytes: rules give way to it.
+    pub quota: Option<u64>,
     /// Where peers may connect, TCP and QUIC each. Empty: nowhere; the node only dials.
     pub listen: Vec<SocketAddr>,
     /// Addresses that tickets name before those that are observed.

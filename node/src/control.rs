@@ -41,7 +41,7 @@ impl Drop for Socket {
 
 /// Listens on `path`, mode 0600. A socket that nobody answers is replaced; the lock of the store
 /// has made sure that no other node owns it.
-pub(crate) fn listen(path: &Path, answers: Answers) -> io::Result<Socket> {
+pub(crate) fn listen(path: &Path, answers: Arc<Answers>) -> io::Result<Socket> {
     if path.exists() {
         std::fs::remove_file(path)?;
     }
@@ -54,7 +54,7 @@ pub(crate) fn listen(path: &Path, answers: Answers) -> io::Result<Socket> {
     let closed = Arc::clone(&socket.closed);
     std::thread::Builder::new()
         .name("control".into())
-        .spawn(move || accept(&listener, &Arc::new(answers), &closed))?;
+        .spawn(move || accept(&listener, &answers, &closed))?;
     Ok(socket)
 }
 
@@ -105,6 +105,8 @@ fn serve(stream: UnixStream, answers: &Answers) {
         return;
     }
     let mut known = None;
+    // What a command puts into the store stays until it has said what it is, or is gone.
+    let mut lease = answers.node.in_use().lease();
     loop {
         let (request, file) = match connection.receive() {
             Ok(received) => received,
@@ -115,7 +117,7 @@ fn serve(stream: UnixStream, answers: &Answers) {
                 return;
             }
         };
-        if let Err(error) = answers.answer(request, file, &mut known, &mut connection) {
+        if let Err(error) = answers.answer(request, file, &mut known, &mut connection, &mut lease) {
             tracing::debug!(%error, "a control connection ended in mid-answer");
             return;
         }

@@ -277,18 +277,39 @@ impl Core {
             } => self.with_repo(id, repo, |repo| {
                 repo.hold(manifest, holding).into_iter().collect()
             }),
+            Command::LetGo {
+                repo,
+                manifest,
+                why,
+            } => self.with_repo(id, repo, |repo| {
+                repo.let_go(manifest, why).into_iter().collect()
+            }),
             Command::Admit {
                 repo,
                 name,
                 version,
                 manifest,
             } => self.with_repo(id, repo, |repo| repo.admit(name, version, manifest)),
+            Command::Purge { repo } => self.purge(id, repo),
             Command::AwaitSync { repo } => {
                 self.awaiting_sync
                     .push((id, repo, self.now.after(AWAIT_SYNC_MS)));
                 self.walk_all(&repo);
             }
         }
+    }
+
+    fn purge(&mut self, id: RequestId, repo: RepoId) {
+        if self.repos.get(&repo).is_some_and(Repository::is_followed) {
+            let why = "the repository is followed: what is stored of it is needed".to_owned();
+            return self.reply(id, Reply::Refused(why));
+        }
+        if self.repos.remove(&repo).is_some() {
+            let change = crate::store::Change::Unfollow { repo };
+            self.out.push(Effect::Persist(change));
+            self.unseen = true;
+        }
+        self.reply(id, Reply::Done);
     }
 
     /// Carries out what changes one repository, persists it, and replies.

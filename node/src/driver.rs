@@ -13,6 +13,7 @@ use skep_proto::trust::file::RepoFile;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::core::{Core, Effect, GossipId, Input, Reply, RequestId, SessionId, Time};
+use crate::in_use::InUse;
 use crate::net;
 use crate::perform::InFlight;
 use crate::snapshot::Snapshot;
@@ -33,6 +34,7 @@ pub struct Handle {
     turns: mpsc::Sender<Turn>,
     snapshot: watch::Receiver<Arc<Snapshot>>,
     requests: Arc<AtomicU64>,
+    in_use: InUse,
 }
 
 struct Turn {
@@ -44,6 +46,23 @@ impl Handle {
     /// What readers see now.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshot.borrow())
+    }
+
+    /// Of no driver: it shows what a test sends.
+    #[cfg(test)]
+    pub(crate) fn showing(snapshot: watch::Receiver<Arc<Snapshot>>) -> Self {
+        let (turns, _) = mpsc::channel(1);
+        Self {
+            turns,
+            snapshot,
+            requests: Arc::default(),
+            in_use: InUse::default(),
+        }
+    }
+
+    /// Blobs that work in progress needs.
+    pub(crate) fn in_use(&self) -> &InUse {
+        &self.in_use
     }
 
     /// Waits until readers see something else.
@@ -158,6 +177,7 @@ impl Driver {
             turns: send,
             snapshot: parts.shown.subscribe(),
             requests: Arc::new(AtomicU64::new(0)),
+            in_use: InUse::default(),
         };
         Self {
             core: parts.core,
@@ -276,6 +296,11 @@ impl Driver {
             self.turn(Input::Configured { repos }).await;
         } else {
             self.recover_at = Some(Instant::now() + READ_ONLY_FOR);
+            if has_room {
+                // It was taken back to a store that cannot be read, and must not show that as all.
+                let why = "the store cannot be read".to_owned();
+                self.turn(Input::PersistFailed { why }).await;
+            }
         }
     }
 

@@ -1,5 +1,5 @@
-//! The HTTP side: whether the node lives and is ready, and the doors for tools that do not speak
-//! Skep.
+//! The HTTP side: whether the node lives and is ready, the doors for tools that do not speak Skep,
+//! and pages for people.
 //!
 //! Every answer comes from the snapshot and from files that were verified; the driver is told of a
 //! miss, and nobody waits for it: a tool that is refused at once can go on.
@@ -10,6 +10,7 @@ mod described;
 mod gate;
 mod l3afd;
 mod listen;
+pub(crate) mod pages;
 mod places;
 mod range;
 mod refusals;
@@ -28,10 +29,12 @@ pub(crate) use refusals::Refusals;
 
 use crate::core::{Input, Reply};
 use crate::driver::Handle;
+use crate::search::Search;
 use crate::store::Store;
 use blobs::Blobs;
 use described::Archives;
 use l3afd::Fetching;
+use pages::About;
 
 /// How long the event loop may take to answer before the node counts as stuck.
 const LIVE_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
@@ -86,11 +89,22 @@ pub(crate) struct Doors {
     archives: Archives,
     fetching: Fetching,
     refusals: Refusals,
+    search: Search,
+    /// What the node says of itself.
+    about: Arc<dyn About>,
 }
 
 impl Doors {
-    pub(crate) fn new(node: Handle, store: Arc<dyn Store>, refusals: Refusals) -> Self {
+    pub(crate) fn new(
+        node: Handle,
+        store: Arc<dyn Store>,
+        refusals: Refusals,
+        search: Search,
+        about: Arc<dyn About>,
+    ) -> Self {
         Self {
+            search,
+            about,
             node,
             store,
             blobs: Blobs::default(),
@@ -106,15 +120,22 @@ impl Doors {
 struct Door {
     doors: Arc<Doors>,
     mode: Mode,
+    /// Where it listens.
+    address: Option<SocketAddr>,
 }
 
-fn routes(doors: Arc<Doors>, mode: Mode) -> Router {
+fn routes(doors: Arc<Doors>, mode: Mode, address: Option<SocketAddr>) -> Router {
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route(l3afd::ROUTE, get(l3afd::archive))
-        .layer(axum::middleware::from_fn(gate::pass))
-        .with_state(Door { doors, mode })
+        .merge(pages::routes())
+        .layer(axum::middleware::from_fn_with_state(mode, gate::pass))
+        .with_state(Door {
+            doors,
+            mode,
+            address,
+        })
 }
 
 /// Whether the event loop turns: it answers within [`LIVE_WITHIN`].

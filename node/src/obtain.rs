@@ -9,6 +9,7 @@ use skep_proto::name::{Name, Version};
 
 use crate::core::{Command, Holding, HoldingReason, Input, Reply, WantEnd};
 use crate::driver::Handle;
+use crate::in_use::Lease;
 use crate::release::{self, Files};
 use crate::snapshot::Snapshot;
 use crate::store::Store;
@@ -30,6 +31,58 @@ pub(crate) async fn obtain(
     node: &Handle,
     store: &Arc<dyn Store>,
 ) -> Result<(), String> {
+    // Until the release is held, its files are nobody's.
+    let mut lease = node.in_use().lease();
+    let files = files(wanted, &mut lease, snapshot, node, store).await?;
+    let blobs = files.blobs();
+    lease.add(blobs.iter().map(|blob| blob.hash));
+    fetch(wanted.repo, &blobs, node).await?;
+    let holding = Holding {
+        why,
+        blobs: blobs
+            .iter()
+            .map(|blob| (blob.hash, blob.size_bytes))
+            .collect(),
+    };
+    let hold = Command::Hold {
+        repo: wanted.repo,
+        manifest: wanted.manifest,
+        holding,
+    };
+    done(node.ask(|id| Input::Command(id, hold)).await)
+}
+
+/// How large a release is with all its files, in bytes, before any but the list of them is fetched.
+pub(crate) async fn size_bytes(
+    wanted: &Wanted,
+    snapshot: &Snapshot,
+    node: &Handle,
+    store: &Arc<dyn Store>,
+) -> Result<u64, String> {
+    let mut lease = node.in_use().lease();
+    let files = files(wanted, &mut lease, snapshot, node, store).await?;
+    let blobs = files.blobs();
+    let sizes = blobs.iter().map(|blob| blob.size_bytes);
+    Ok(sizes.fold(0, u64::saturating_add))
+}
+
+/// What a reply says to whoever only needs to know whether it was done.
+pub(crate) fn done(reply: Option<Reply>) -> Result<(), String> {
+    match reply {
+        Some(Reply::Done) => Ok(()),
+        Some(Reply::Refused(why)) => Err(why),
+        _ => Err("the node is stopping".to_owned()),
+    }
+}
+
+/// The files of a release, by its manifest; what lists them is fetched if it is not here.
+async fn files(
+    wanted: &Wanted,
+    lease: &mut Lease,
+    snapshot: &Snapshot,
+    node: &Handle,
+    store: &Arc<dyn Store>,
+) -> Result<Files, String> {
     let repo = snapshot
         .repos()
         .find(|repo| repo.id == wanted.repo)
@@ -48,31 +101,14 @@ pub(crate) async fn obtain(
     });
     let mut files = in_words(read.await)?;
     if let Some(tree) = files.tree() {
+        lease.add([tree.hash]);
         fetch(wanted.repo, &[tree], node).await?;
         let reading = Arc::clone(store);
         let read = tokio::task::spawn_blocking(move || release::read_tree(reading.as_ref(), &tree));
         let bytes = in_words(read.await)?;
         files.add_tree(&bytes).map_err(|e| crate::in_words(&e))?;
     }
-    let blobs = files.blobs();
-    fetch(wanted.repo, &blobs, node).await?;
-    let holding = Holding {
-        why,
-        blobs: blobs
-            .iter()
-            .map(|blob| (blob.hash, blob.size_bytes))
-            .collect(),
-    };
-    let hold = Command::Hold {
-        repo: wanted.repo,
-        manifest: wanted.manifest,
-        holding,
-    };
-    match node.ask(|id| Input::Command(id, hold)).await {
-        Some(Reply::Done) => Ok(()),
-        Some(Reply::Refused(why)) => Err(why),
-        _ => Err("the node is stopping".to_owned()),
-    }
+    Ok(files)
 }
 
 async fn fetch(repo: RepoId, blobs: &[BlobRef], node: &Handle) -> Result<(), String> {

@@ -1,5 +1,7 @@
 //! From a release in the view to its manifest and its files.
 
+mod describe;
+
 use skep_proto::control::BlobRef;
 use skep_proto::hash::{Blake3, Sha256};
 use skep_proto::id::RepoId;
@@ -9,6 +11,8 @@ use skep_proto::name::{Name, Version};
 use skep_proto::package::dsse;
 use skep_proto::package::manifest::{self, File, FileKind, LIST_FILE_BYTES_MAX, Manifest};
 use skep_proto::trust::Subject;
+
+pub(crate) use describe::{describe, published_at, said};
 
 use crate::snapshot::RepoSnapshot;
 use crate::store::{self, Store};

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::control::{self, Answers, Socket, Stopped};
 use crate::core::{Core, Input};
 use crate::driver::{Driver, Handle, Parts};
+use crate::gateway::pages::About;
 use crate::gateway::{Doors, Gateway, Mode, Refusals};
 use crate::search::{self, Search};
 use crate::snapshot::Snapshot;
@@ -156,9 +157,7 @@ pub async fn start(config: Config) -> Result<Running, Error> {
     let search = Search::new(Arc::clone(&store));
     let following = search::follow(search.clone(), handle.clone(), stopped.clone());
     tasks.push(tokio::spawn(following));
-    let doors = Doors::new(handle.clone(), Arc::clone(&store), refusals.clone());
-    let doors = Arc::new(doors);
-    let mut gateways = Vec::new();
+    let (mut listeners, mut gateways) = (Vec::new(), Vec::new());
     for Gateway { listen, mode } in config.gateways.iter().copied() {
         let (listener, bound) = gateway::bind(listen)
             .await
@@ -167,29 +166,38 @@ pub async fn start(config: Config) -> Result<Running, Error> {
                 source,
             })?;
         gateways.push((bound, mode));
-        let serve = gateway::serve(listener, mode, Arc::clone(&doors), stopped.clone());
-        tasks.push(tokio::spawn(serve));
+        listeners.push((listener, mode));
     }
-    tasks.push(tokio::spawn(keeper::run(
-        handle.clone(),
-        Arc::clone(&store),
-        stopped,
-    )));
+    let notes = keeper::Notes::default();
+    let keeper = keeper::Keeper {
+        node: handle.clone(),
+        store: Arc::clone(&store),
+        quota: config.quota,
+        notes: notes.clone(),
+    };
+    tasks.push(tokio::spawn(keeper.run(stopped.clone())));
     let path = config.socket.clone();
-    let answers = Answers {
+    let answers = Arc::new(Answers {
         config,
         node: handle.clone(),
-        store,
+        store: Arc::clone(&store),
         stopped: without,
         net: net.clone(),
         gateways: gateways.clone(),
-        refusals,
-        search,
+        refusals: refusals.clone(),
+        search: search.clone(),
         in_flight,
+        notes,
         stop: stop.clone(),
         started: std::time::Instant::now(),
         runtime: tokio::runtime::Handle::current(),
-    };
+    });
+    let about: Arc<dyn About> = Arc::<Answers>::clone(&answers);
+    let doors = Arc::new(Doors::new(handle.clone(), store, refusals, search, about));
+    for (listener, mode) in listeners {
+        let serve = gateway::serve(listener, mode, Arc::clone(&doors), stopped.clone());
+        tasks.push(tokio::spawn(serve));
+    }
     let socket =
         control::listen(&path, answers).map_err(|source| Error::Socket { path, source })?;
     Ok(Running {

@@ -98,6 +98,11 @@ impl Snapshot {
         self.repos.values().filter(|repo| repo.settings.is_some())
     }
 
+    /// Repositories of which something is stored, also those that are no longer followed.
+    pub fn stored(&self) -> impl Iterator<Item = &Arc<RepoSnapshot>> {
+        self.repos.values()
+    }
+
     pub fn repo(&self, reference: &RepoRef) -> Option<&Arc<RepoSnapshot>> {
         match reference {
             RepoRef::Id(id) => self.repos.get(id).filter(|repo| repo.settings.is_some()),

@@ -67,6 +67,7 @@ mod change;
 mod durable;
 mod event;
 mod faults;
+mod found;
 mod index;
 mod logs;
 mod repos;
@@ -87,6 +88,7 @@ use skep_proto::log::checkpoint::Checkpoint;
 pub use change::{Change, FACT_KEY_BYTES_MAX, FACT_VALUE_BYTES_MAX, FactKind, Loaded};
 pub use event::Event;
 pub use faults::{Faults, POINTS, UnknownPoint};
+pub use found::Found;
 
 /// Most bytes of entries in one [`Loaded::Entries`]; one entry is always given.
 pub const FRAME_BYTES_MAX: usize = 1 << 20;
@@ -150,6 +152,12 @@ pub trait Store: Send + Sync {
 
     /// Forgets a blob, complete or not. Whether anybody needs it is the caller's matter.
     fn remove_blob(&self, hash: &Blake3) -> Result<(), Error>;
+
+    /// Every blob that is complete or was begun.
+    fn blobs(&self, each: &mut dyn FnMut(Found)) -> Result<(), Error>;
+
+    /// Every repository of which something is kept, also those that [`Store::load`] leaves out.
+    fn repositories(&self) -> Result<Vec<RepoId>, Error>;
 
     fn space(&self) -> Result<Space, Error>;
 }

@@ -115,6 +115,25 @@ pub enum Request {
     /// Where this node can be reached, for a ticket.
     Addresses,
     Doctor,
+    /// What is mirrored by which rule, and what becomes of every release.
+    Mirror,
+    /// Removes what no release here has; with `dry_run` only says what. With `used`, what was only used
+    /// is let go first.
+    Collect {
+        dry_run: bool,
+        used: bool,
+    },
+    /// What is kept here of these packages, or of a version of them, though nothing in the file of the
+    /// repository is about it any more.
+    LetGo {
+        repo: RepoId,
+        names: String,
+        version: Option<Version>,
+    },
+    /// Everything that is stored of a repository that is no longer followed.
+    Purge {
+        repo: RepoId,
+    },
     /// Reads a .skep file, whose descriptor comes with it, to its end: what it has, and what of that
     /// is new here. Progress comes meanwhile.
     CheckBundle {
@@ -159,6 +178,8 @@ pub enum Response {
         addresses: Vec<String>,
     },
     Doctor(Doctor),
+    Mirror(Mirror),
+    Collected(Collected),
     Bundle(Box<Bundle>),
 }
 
@@ -461,4 +482,60 @@ impl Check {
             hint: Some(hint),
         }
     }
+}
+
+/// What a node mirrors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mirror {
+    /// The most that all releases may have together.
+    pub quota_bytes: Option<u64>,
+    /// What they have now, and will have when everything is as the rules want it.
+    pub held_bytes: u64,
+    pub planned_bytes: u64,
+    pub rules: Vec<MirrorRule>,
+    /// What is not as it should be comes first.
+    pub releases: Vec<MirrorLine>,
+    /// How many releases are not among them.
+    pub left_off: usize,
+}
+
+/// A rule, or a release that is kept by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MirrorRule {
+    /// `ALIAS/PATTERN`, or `ALIAS/NAME@VERSION`.
+    pub what: String,
+    /// A number or `all`; none of what is kept by name.
+    pub newest: Option<String>,
+    pub size_bytes_max: Option<u64>,
+    pub wanted: u64,
+    pub here: u64,
+    pub here_bytes: u64,
+}
+
+/// One release that is here or wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MirrorLine {
+    /// `ALIAS/NAME@VERSION`.
+    pub release: String,
+    pub size_bytes: Option<u64>,
+    /// `published`, `named`, `used`, `no rule`, `doubt`, `unlisted`, or the pattern of a rule; none if
+    /// no rule wants it any more.
+    pub why: Option<String>,
+    /// `here`, `missing`, `no-room` or `leaves`.
+    pub state: String,
+    /// Why it is not here.
+    pub because: Option<String>,
+}
+
+/// What a collection removed, or would remove.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Collected {
+    /// Files that no release here has.
+    pub files: u64,
+    pub size_bytes: u64,
+    /// The same, but written so lately that somebody may be at work with them: they stay.
+    pub fresh_files: u64,
+    pub fresh_bytes: u64,
+    /// Releases that were let go.
+    pub let_go: Vec<String>,
 }

@@ -35,6 +35,7 @@ pub mod package;
 pub mod render;
 pub mod repo;
 pub mod search;
+pub mod size;
 pub mod sorted;
 pub mod sync;
 pub mod text;

@@ -72,6 +72,16 @@ pub struct Content {
 }
 
 impl Content {
+    /// One file as it is.
+    pub fn of_file(blake3: Blake3, size: u64) -> Self {
+        let mut content = Self::default();
+        content.push(Piece::File {
+            blake3,
+            range: 0..size,
+        });
+        content
+    }
+
     fn push(&mut self, piece: Piece) {
         self.size += piece.size();
         self.pieces.push(piece);

@@ -118,7 +118,8 @@ impl Repo {
                 sha256: self.documents[0].sha256(),
             },
             peers: Vec::new(),
-            keep: None,
+            keep: Vec::new(),
+            kept: Vec::new(),
             share: None,
             trust: Vec::new(),
         }

@@ -4,6 +4,7 @@
 //! from hour to hour and only their ratio stays. Nothing here runs in `cargo test`.
 
 mod blob;
+mod bundle;
 mod clone;
 mod control;
 mod crowd;
@@ -16,6 +17,7 @@ mod machine;
 mod mirror;
 mod nginx;
 mod package;
+mod pages;
 mod ping;
 mod product;
 mod publish;
@@ -36,6 +38,9 @@ pub(crate) struct Args {
     /// How often each thing is measured [default: what the bench needs for its percentiles]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
+    /// Length of the file of `bundle`, in MiB; three times as much is needed on disk [default: 1024]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    size_mib: Option<u64>,
     /// Where homes and files are made, and removed [default: the temporary folder]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -56,8 +61,12 @@ enum Name {
     Publish,
     /// A file of 1 GiB between two nodes, beside curl from nginx and b3sum
     Blob,
+    /// A .skep file of 1 GiB, exported and imported, beside reading and hashing it
+    Bundle,
     /// Archives over HTTP, beside nginx that serves the same files
     Gateway,
+    /// Pages for a browser: bytes and requests of a first view, requests per second
+    Pages,
     /// Lines of code and of tests, for each crate
     Lines,
     /// The commands of the README, each in a clean clone: an hour
@@ -69,6 +78,7 @@ struct Bench<'a> {
     product: &'a Product,
     dir: &'a Path,
     rounds: Option<u32>,
+    size_mib: Option<u64>,
 }
 
 impl Bench<'_> {
@@ -80,12 +90,14 @@ impl Bench<'_> {
 type Run = fn(&Bench<'_>) -> Result<Vec<Finding>>;
 
 /// The benches that measure, in the order of `all`: the longest last.
-const MEASURED: [(Name, &str, Run); 6] = [
+const MEASURED: [(Name, &str, Run); 8] = [
     (Name::Start, "start", start::run),
     (Name::Search, "search", search::run),
     (Name::Get, "get", get::run),
     (Name::Publish, "publish", publish::run),
+    (Name::Bundle, "bundle", bundle::run),
     (Name::Gateway, "gateway", gateway::run),
+    (Name::Pages, "pages", pages::run),
     (Name::Blob, "blob", blob::run),
 ];
 
@@ -117,6 +129,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             product: &product,
             dir: dir.path(),
             rounds: args.rounds,
+            size_mib: args.size_mib,
         };
         let findings = run(&bench).with_context(|| format!("the bench `{title}` stopped"))?;
         show(&findings);

@@ -27,7 +27,7 @@ pub(crate) const EXAMPLES: &[Examples] = &[
             ("skep publish", "the package in this folder"),
             ("skep publish drop --dry-run", "what would be signed"),
             (
-                "skep pack drop --to drop.skep",
+                "skep publish drop --to drop.skep",
                 "and a file to carry by hand",
             ),
             (
@@ -86,13 +86,6 @@ pub(crate) const EXAMPLES: &[Examples] = &[
                 "with operations that had no effect",
             ),
         ],
-    ),
-    (
-        "bundle",
-        &[(
-            "skep bundle show drop.skep",
-            "what it has, once it was checked",
-        )],
     ),
     (
         "bundle export",
@@ -185,6 +178,52 @@ pub(crate) const EXAMPLES: &[Examples] = &[
         &[("skep node peers", "each with what it shares")],
     ),
     ("node stop", &[("skep node stop", "cleanly")]),
+    (
+        "node gc",
+        &[
+            ("skep node gc --dry-run", "what would go"),
+            ("skep node gc --used", "and what was only used"),
+        ],
+    ),
+    (
+        "mirror",
+        &[
+            ("skep mirror", "every rule, and how full"),
+            (
+                "skep mirror --tree /srv/l3afd",
+                "as files: url: file:///srv/l3afd/REPO",
+            ),
+        ],
+    ),
+    (
+        "mirror add",
+        &[
+            ("skep mirror add 'ana/*'", "the newest 3 of each package"),
+            (
+                "skep mirror add 'ana/xdp-*' --newest all --max 5G",
+                "all of some, as far as they fit",
+            ),
+        ],
+    ),
+    (
+        "mirror remove",
+        &[("skep mirror remove 'ana/*'", "as the list has it")],
+    ),
+    (
+        "mirror keep",
+        &[(
+            "skep mirror keep ana/drop@0.1.0",
+            "also when newer ones come",
+        )],
+    ),
+    (
+        "mirror unkeep",
+        &[("skep mirror unkeep ana/drop", "any version of it")],
+    ),
+    (
+        "mirror status",
+        &[("skep mirror status", "what is missing, and why")],
+    ),
     ("repo", &[("skep repo", "all that you follow")]),
     (
         "repo create",
@@ -200,7 +239,13 @@ pub(crate) const EXAMPLES: &[Examples] = &[
             ),
         ],
     ),
-    ("repo remove", &[("skep repo remove ana", "follow no more")]),
+    (
+        "repo remove",
+        &[
+            ("skep repo remove ana", "follow no more"),
+            ("skep repo remove ana --purge", "and forget it"),
+        ],
+    ),
     (
         "repo settle",
         &[
@@ -220,19 +265,6 @@ pub(crate) const EXAMPLES: &[Examples] = &[
         &[
             ("skep repo ticket ana", "to all of it"),
             ("skep repo ticket ana drop", "to one package"),
-        ],
-    ),
-    (
-        "mirror",
-        &[
-            (
-                "skep mirror --tree /srv/l3afd",
-                "for file:///srv/l3afd/REPO",
-            ),
-            (
-                "skep mirror --tree /media/stick --platform noble",
-                "for one distribution",
-            ),
         ],
     ),
     (

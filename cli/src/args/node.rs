@@ -25,4 +25,13 @@ pub(crate) enum Action {
     Peers,
     /// Stop the running node
     Stop,
+    /// Remove files that nothing here needs, while a node serves or without one
+    Gc {
+        /// Say what would be removed
+        #[arg(long)]
+        dry_run: bool,
+        /// First let go what was only fetched for use, and what no rule is about (asked)
+        #[arg(long)]
+        used: bool,
+    },
 }

@@ -30,6 +30,9 @@ pub(crate) enum Action {
     Remove {
         /// Its alias or id
         repo: String,
+        /// Forget what is stored of it too: its logs, and the files that nothing else here has (asked)
+        #[arg(long)]
+        purge: bool,
     },
     /// Choose between two root documents of one version
     Settle {

@@ -129,6 +129,7 @@ pub(super) fn node_config_with(
         mdns: settings.mdns.value,
         gossip: settings.gossip.value,
         gateways: settings.gateways.value.clone(),
+        quota: settings.quota.value.map(|quota| quota.0),
         seed: rand::random(),
         version: env!("CARGO_PKG_VERSION"),
         faults: faults.unwrap_or_default(),

@@ -2,6 +2,7 @@
 //! gateway must answer, and to be written where no gateway is.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::io::Read as _;
 use std::ops::Range;
@@ -47,9 +48,9 @@ impl Archive {
         let chosen = select(files, platform).map_err(|e| none(e.to_string()))?;
         let mut sums = BTreeMap::new();
         for file in &chosen {
-            if !sums.contains_key(&file.blake3) {
+            if let Entry::Vacant(sum) = sums.entry(file.blake3) {
                 let blob = open(file, client).await?;
-                sums.insert(file.blake3, crc32(file, blob).await?);
+                sum.insert(crc32(file, blob).await?);
             }
         }
         let sum_of = |file: &File| sums.get(&file.blake3).copied().unwrap_or_default();

@@ -52,6 +52,7 @@ impl Stage<'_> {
             ("author", NO_GATEWAY),
             ("mirror", NO_GATEWAY),
             ("friend", GATEWAY),
+            ("site", NO_GATEWAY),
         ] {
             let home = self.home(home);
             fs::create_dir(&home).map_err(|e| CliError::io("make the folder", &home, &e))?;
@@ -130,8 +131,13 @@ impl Stage<'_> {
             "friend",
             &["get", "ana/drop", "-o", &folder],
         )?;
-        self.compare(&package)?;
-        self.l3afd()
+        self.compare(
+            &package,
+            "out",
+            "the friend's files are the author's, byte for byte",
+        )?;
+        self.l3afd()?;
+        self.without_network(&package)
     }
 
     /// Publishes another version, and sees it arrive on a node that the author does not know.
@@ -154,9 +160,44 @@ impl Stage<'_> {
         )
     }
 
-    fn compare(&mut self, package: &Path) -> Result<()> {
+    /// The same release on a machine that no network reaches: in a file, with all that proves it.
+    fn without_network(&mut self, package: &Path) -> Result<()> {
+        let file = self.dir.join("drop.skep").display().to_string();
+        self.ok(
+            "friend: write ana/drop to a file, with all that proves it",
+            "every file, as it is read",
+            "friend",
+            &["bundle", "export", "ana/drop", "-o", &file],
+        )?;
+        // In life somebody reads it out on the telephone.
+        let shown = self.skep("author", &["repo", "show", "ana", "--json"])?;
+        let id = field(&shown.stdout, "id").ok_or_else(|| self.failed("repo show", &shown))?;
+        self.ok(
+            "site, without a network: take the file",
+            "all of it, before anything is kept",
+            "site",
+            &["bundle", "import", &file, "--expect", &id, "--offline"],
+        )?;
+        self.ok(
+            "site: trust the owner of ana/drop",
+            "fingerprint shown",
+            "site",
+            &["trust", "add", "ana/drop", "--offline"],
+        )?;
+        let folder = self.dir.join("site-out").display().to_string();
+        self.ok(
+            "site: get ana/drop, with no node and no network",
+            "manifest, b3 and sha256 of every file",
+            "site",
+            &["get", "ana/drop", "-o", &folder, "--offline"],
+        )?;
+        let step = "the site's files are the author's, byte for byte";
+        self.compare(package, "site-out", step)
+    }
+
+    fn compare(&mut self, package: &Path, folder: &str, step: &str) -> Result<()> {
         let begun = Instant::now();
-        let got = self.dir.join("out/drop-0.2.0");
+        let got = self.dir.join(folder).join("drop-0.2.0");
         for (name, _) in PACKAGE.iter().filter(|(name, _)| *name != "skep.toml") {
             let (ours, theirs) = (fs::read(package.join(name)), fs::read(got.join(name)));
             match (ours, theirs) {
@@ -167,11 +208,7 @@ impl Stage<'_> {
                 }
             }
         }
-        self.step(
-            "the friend's files are the author's, byte for byte",
-            begun,
-            "bytes",
-        );
+        self.step(step, begun, "bytes");
         Ok(())
     }
 

@@ -253,6 +253,8 @@ fn settings(session: &Session<'_>) -> Result<Report> {
     let gateways = config.gateways.value.iter().map(ToString::to_string);
     let gateways: Vec<String> = gateways.collect();
     row("gateway", gateways.into(), origin(&config.gateways));
+    let quota = config.quota.value.map(|quota| Value::Size(quota.0));
+    row("quota", quota.unwrap_or(Value::None), origin(&config.quota));
     Ok(Report::list("doctor.config", table))
 }
 

@@ -1,5 +1,7 @@
 //! `skep node`: run it, look at it, stop it.
 
+mod gc;
+
 use std::time::{Duration, Instant};
 
 use skep_proto::control::{GatewayLine, GatewayRefusal, RepoLine, Request, Response, Status};
@@ -29,6 +31,12 @@ pub(crate) async fn run(args: &Node, session: &Session<'_>) -> Result<Report> {
         Action::Peers => {
             let mut client = running(None, session).await?;
             peers(&mut client).await
+        }
+        Action::Gc { dry_run, used } => {
+            let mut client = Client::connect_offline(session).await?;
+            let collected = gc::collect(*dry_run, *used, session, &mut client).await;
+            client.close().await;
+            collected
         }
         Action::Stop => {
             let mut client = running(None, session).await?;

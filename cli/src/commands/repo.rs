@@ -2,6 +2,7 @@
 
 mod create;
 mod follow;
+mod remove;
 mod settle;
 mod show;
 mod ticket;
@@ -10,13 +11,12 @@ use skep_proto::control::{self, Request, Response};
 use skep_proto::name::Name;
 
 use super::Session;
-use super::parse::{parse_name, parse_repo};
+use super::parse::parse_name;
 use crate::args::repo::{Action, Repo};
 use crate::client::{Client, unexpected};
-use crate::error::{CliError, Exit, Hint, Result, quoted};
+use crate::error::{CliError, Exit, Hint, Result};
 use crate::home::repos::Repos;
-use crate::report::text::size;
-use crate::report::{Report, Table, Value};
+use crate::report::{Report, Table};
 
 pub(crate) use create::{create, followed_already};
 pub(crate) use follow::{alias_of, follow, known_or_online};
@@ -85,7 +85,7 @@ async fn act(args: &Repo, session: &Session<'_>, client: &mut Client) -> Result<
             }
             show::show(&alias.to_string(), "repo.add", client).await
         }
-        Some(Action::Remove { repo }) => remove(repo, session, client).await,
+        Some(Action::Remove { repo, purge }) => remove::remove(repo, *purge, session, client).await,
         Some(Action::Settle { repo, document }) => {
             settle::settle(repo, document.as_deref(), session, client).await
         }
@@ -124,37 +124,6 @@ async fn list(client: &mut Client) -> Result<Report> {
         ]);
     }
     Ok(Report::list("repo", table))
-}
-
-/// Stops following. What is stored stays, since only a collection of what nobody needs may delete:
-/// said with how much that is.
-async fn remove(name: &str, session: &Session<'_>, client: &mut Client) -> Result<Report> {
-    let repos = Repos::of(&session.home);
-    let followed = repos.find(&parse_repo(name)?)?;
-    let held = repo(followed.alias.as_str(), client).await?;
-    let again = match held.line.version {
-        0 => None,
-        _ => Some(ticket(followed.alias.as_str(), None, session, client).await?),
-    };
-    repos.remove(&followed.alias)?;
-    client.ask(Request::Reload).await?;
-    if let Some(again) = again {
-        let again = again.to_text_that_fits();
-        session
-            .ui
-            .say(&format!("to follow it again: skep repo add {again}"));
-    }
-    session.ui.say(&format!(
-        "its log and the files of {} of its releases ({}) stay in {}: nothing deletes them yet",
-        held.held_releases,
-        size(held.held_bytes),
-        quoted(&session.home.store_dir())
-    ));
-    Ok(Report::answer("repo.remove")
-        .fact("alias", followed.alias.as_str())
-        .fact("id", followed.file.id.to_string())
-        .fact("kept_releases", held.held_releases as u64)
-        .fact("kept", Value::Size(held.held_bytes)))
 }
 
 /// What a node says of a repository.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use skep_node::gateway::Gateway;
+use skep_proto::size::Size;
 
 use super::{Home, TEXT_FILE_BYTES_MAX, read_edited};
 use crate::client::is_address;
@@ -50,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) addresses: Setting<Vec<String>>,
     /// Every `[[gateway]]`; `gateway = []` is none.
     pub(crate) gateways: Setting<Vec<Gateway>>,
+    /// The most that all releases may have on disk: `quota = "200 GiB"`.
+    pub(crate) quota: Setting<Option<Size>>,
     /// The files that were read, highest first.
     pub(crate) files: Vec<PathBuf>,
 }
@@ -72,6 +75,7 @@ struct File {
     gossip: Option<bool>,
     addresses: Option<Vec<String>>,
     gateway: Option<Vec<Gateway>>,
+    quota: Option<Size>,
 }
 
 #[derive(Deserialize)]
@@ -108,6 +112,7 @@ impl Config {
             gossip: highest(layers, |file| file.gossip.take()).or(|| true),
             addresses: highest(layers, |file| file.addresses.take()).or(Vec::new),
             gateways: highest(layers, |file| file.gateway.take()).or(one),
+            quota: highest(layers, |file| file.quota.take()),
             files,
         })
     }

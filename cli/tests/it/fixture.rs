@@ -15,7 +15,8 @@ pub(crate) const ENVIRONMENT: [(&str, &str); 21] = [
     ("SKEP_JSON", ""),
     ("SKEP_QUIET", ""),
     ("SKEP_COLOR", ""),
-    ("SKEP_NO_PROGRESS", ""),
+    // How much of it there is depends on how slow a machine is.
+    ("SKEP_NO_PROGRESS", "1"),
     ("SKEP_OFFLINE", ""),
     ("SKEP_YES", ""),
     ("SKEP_NODE", ""),
@@ -36,6 +37,14 @@ pub(crate) const ENVIRONMENT: [(&str, &str); 21] = [
 
 /// Settings of every home: nothing leaves this machine.
 const LOOPBACK: &str = "listen = [\"127.0.0.1:0\"]\nmdns = false\ngateway = []\n";
+
+/// l3afd's configuration as many have it, and a payload as people type it.
+const L3AFD: &str = "[l3afd]\npid-file: /run/l3afd.pid\ndatacenter: here\nbpf-dir: /dev/shm\n\
+    bpf-chaining-enabled: false\nBpfMapDefaultPath: /sys/fs/bpf\nhttp-client-timeout: 10s\n\n\
+    [ebpf-repo]\nurl: http://127.0.0.1:7700/l3afd/ana\n\n\
+    [l3af-config-store]\nfilename: /var/lib/l3afd/store.json\n\n[mtls]\nenabled: false\n";
+const PAYLOAD: &str = r#"[{"host_name": "elsewhere", "iface": "eth0", "bpf_programs": {"xdp_ingress": [
+  {"name": "drop", "version": "../up", "artifact": "drop.tar.gz", "prog_type": "xdp"}]}}]"#;
 
 /// A node that runs; killed when it is dropped.
 pub(crate) struct Node(Option<Child>);
@@ -168,6 +177,8 @@ impl Fixture {
             ("typo.toml", 0o644, "listen = 7702\nmnds = false\n"),
             ("good.toml", 0o644, "listen = 7702\nmdns = false\n"),
             ("text.o", 0o644, "int main(void) { return 0; }\n"),
+            ("l3afd.cfg", 0o644, L3AFD),
+            ("payload.json", 0o644, PAYLOAD),
         ] {
             let path = self.path().join(name);
             fs::write(&path, text).expect("written");

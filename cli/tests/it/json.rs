@@ -153,6 +153,19 @@ fn trust() {
 }
 
 #[test]
+fn mirrors() {
+    let fixture = Fixture::new();
+    fixture.run("publish drop --yes");
+    check(&fixture, "mirror.add", "mirror add ana/* --max 5G");
+    check(&fixture, "mirror.keep", "mirror keep ana/drop");
+    check(&fixture, "mirror", "mirror");
+    check(&fixture, "mirror.status", "mirror status");
+    check(&fixture, "mirror.unkeep", "mirror unkeep ana/drop");
+    check(&fixture, "mirror.remove", "mirror remove ana/*");
+    check(&fixture, "node.gc", "node gc --dry-run --used");
+}
+
+#[test]
 fn nodes_and_repositories() {
     let fixture = Fixture::new();
     fixture.run("publish drop --yes");
@@ -181,6 +194,25 @@ fn nodes_and_repositories() {
     check(&fixture, "node.stop", "node stop --home friend");
     pinned("node.run", &friend.stdout());
     drop(author);
+}
+
+#[test]
+fn for_other_tools() {
+    let fixture = Fixture::new();
+    fixture.run("publish drop --yes");
+    check(&fixture, "mirror.tree", "mirror --tree tree");
+    let config = fixture.home().join("config.toml");
+    let text = fs::read_to_string(&config).expect("settings");
+    let text = text.replace("[]", "[{ listen = \"127.0.0.1:0\" }]");
+    fs::write(&config, text).expect("written");
+    let node = fixture.node("home");
+    let line = "get ana/drop --snippet l3afd --iface lo --platform noble";
+    check(&fixture, "get.snippet", line);
+    // It finds no unit that starts a node, and perhaps no `lsb_release`: the shape is the same.
+    let output = fixture.skep("doctor --l3afd l3afd.cfg --json").output();
+    let output = output.expect("skep runs");
+    pinned("doctor.l3afd", &String::from_utf8_lossy(&output.stdout));
+    drop(node);
 }
 
 #[test]

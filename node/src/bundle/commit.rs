@@ -2,11 +2,12 @@
 //! proves again what it takes, and may be the last that a process lives to do: done again, what is
 //! held already is left out.
 
+mod blobs;
+
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
-use skep_proto::blob::{GROUP_BYTES, group_count, group_len};
-use skep_proto::bundle::{Blob, Carried, Checked, Frames, Log, Release};
+use skep_proto::bundle::{Carried, Checked, Frames, Log, Release};
 use skep_proto::control::{Refusal, Refused};
 use skep_proto::id::RepoId;
 use skep_proto::key::Key;
@@ -17,7 +18,7 @@ use skep_proto::sync::wire::{ENTRIES_BYTES_MAX, ENTRIES_MAX};
 use super::{changed, refused, unreadable};
 use crate::core::{Carry, Command, CutProof, Holding, HoldingReason, Input, Reply};
 use crate::driver::Handle;
-use crate::store::{self, Held, Store};
+use crate::store::Store;
 
 /// How often a log may turn out to be of another size than a moment ago: peers append as well.
 const TURNS_MAX: usize = 16;
@@ -48,12 +49,16 @@ pub(crate) fn commit(
             }
         }
     }
-    let mut behind = 0;
-    for blob in &taken.checked.blobs {
-        taken.blob(blob, |bytes| told(behind + bytes))?;
-        behind += blob.list.size();
-        told(behind)?;
-    }
+    // Until their releases are held, the files are nobody's.
+    let mut lease = taken.node.in_use().lease();
+    lease.add(taken.checked.blobs.iter().map(|blob| *blob.list.hash()));
+    let held = taken
+        .checked
+        .repos
+        .values()
+        .flat_map(|carried| &carried.releases);
+    lease.add(held.flat_map(|release| release.blobs.iter().map(|(hash, _)| *hash)));
+    blobs::take(taken.file, &taken.checked.blobs, taken.store, &mut told)?;
     for (repo, carried) in &taken.checked.repos {
         for release in &carried.releases {
             taken.hold(repo, release)?;
@@ -104,7 +109,7 @@ impl Taken<'_> {
             (bytes, count) = (longer, count + 1);
         }
         let mut frames = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
-        self.read(&mut frames, log.offset + before)?;
+        read(self.file, &mut frames, log.offset + before)?;
         let mut entries = Vec::new();
         let mut cutting = Frames::default();
         let cut = cutting.push(&frames, |entry| {
@@ -143,31 +148,6 @@ impl Taken<'_> {
         })
     }
 
-    /// Groups of a file, each verified as it is written, as those that a peer sends.
-    fn blob(
-        &self,
-        blob: &Blob,
-        mut told: impl FnMut(u64) -> Result<(), Refused>,
-    ) -> Result<(), Refused> {
-        let (hash, size) = (*blob.list.hash(), blob.list.size());
-        let begun = self.store.begin(&hash, size, Some(&blob.list));
-        let Held::Part { groups, .. } = begun.map_err(|e| of_store(&e))? else {
-            return Ok(());
-        };
-        for index in 0..group_count(size) {
-            if groups.binary_search(&index).is_ok() {
-                continue;
-            }
-            let at = index * GROUP_BYTES;
-            let mut bytes = vec![0; group_len(size, index).unwrap_or_default()];
-            self.read(&mut bytes, blob.offset + at)?;
-            let written = self.store.write_group(&hash, index, &bytes);
-            written.map_err(|e| of_store(&e))?;
-            told(at + bytes.len() as u64)?;
-        }
-        self.store.finish(&hash).map_err(|e| of_store(&e))
-    }
-
     fn hold(&self, repo: &RepoId, release: &Release) -> Result<(), Refused> {
         let holding = Holding {
             why: self.why,
@@ -185,15 +165,6 @@ impl Taken<'_> {
         let held = snapshot.repo(&RepoRef::Id(*repo));
         let position = held.and_then(|held| held.logs.get(key));
         position.map_or(0, |position| position.size)
-    }
-
-    fn read(&self, bytes: &mut [u8], at: u64) -> Result<(), Refused> {
-        self.file
-            .read_exact_at(bytes, at)
-            .map_err(|e| match e.kind() {
-                std::io::ErrorKind::UnexpectedEof => changed(),
-                _ => unreadable(&e),
-            })
     }
 
     fn command(&self, command: Command) -> Result<(), Refused> {
@@ -224,9 +195,10 @@ fn done(reply: Reply) -> Result<(), Refused> {
     ))
 }
 
-fn of_store(error: &store::Error) -> Refused {
-    match error {
-        store::Error::Blob(_) => changed(),
-        error => refused(Refusal::Failed, crate::in_words(error), "skep doctor"),
-    }
+/// Bytes that were there when the file was proven.
+fn read(file: &File, bytes: &mut [u8], at: u64) -> Result<(), Refused> {
+    file.read_exact_at(bytes, at).map_err(|e| match e.kind() {
+        std::io::ErrorKind::UnexpectedEof => changed(),
+        _ => unreadable(&e),
+    })
 }

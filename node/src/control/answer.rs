@@ -4,6 +4,7 @@ mod bundle;
 mod doctor;
 mod files;
 mod log;
+mod mirror;
 mod release;
 mod search;
 mod stopped;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use skep_proto::control::{
-    GatewayLine, Peer, Progress, Refusal, Refused, RepoLine, Request, Response, Status,
+    GatewayLine, Mirror, Peer, Progress, Refusal, Refused, RepoLine, Request, Response, Status,
 };
 use skep_proto::id::RepoId;
 use skep_proto::name::RepoRef;
@@ -27,7 +28,10 @@ use crate::bundle::Known;
 use crate::config::Config;
 use crate::core::{Command, Input, Reply, RequestId};
 use crate::driver::Handle;
+use crate::gateway::pages::About;
 use crate::gateway::{Mode, Refusals};
+use crate::in_use::Lease;
+use crate::keeper::Notes;
 use crate::perform::InFlight;
 use crate::search::Search;
 use crate::snapshot::{RepoSnapshot, Snapshot};
@@ -45,6 +49,7 @@ pub(crate) struct Answers {
     pub(crate) refusals: Refusals,
     pub(crate) search: Search,
     pub(crate) in_flight: InFlight,
+    pub(crate) notes: Notes,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) started: Instant,
     pub(crate) runtime: tokio::runtime::Handle,
@@ -72,6 +77,7 @@ impl Answers {
         file: Option<OwnedFd>,
         known: &mut Option<Known>,
         connection: &mut Connection,
+        lease: &mut Lease,
     ) -> Result<(), Error> {
         if let Request::OpenBlob { hash } = request {
             return self.open_blob(hash, connection);
@@ -86,7 +92,7 @@ impl Answers {
             Request::CheckBundle { .. }
             | Request::ImportBundle { .. }
             | Request::ExportBundle { .. } => self.bundle(&request, file, known, connection),
-            request => self.answer_without_file(request, file, connection),
+            request => self.answer_without_file(request, file, connection, lease),
         };
         let response =
             answered.unwrap_or_else(|refused| Response::Refused(self.mind_room(refused)));
@@ -111,11 +117,14 @@ impl Answers {
         request: Request,
         file: Option<OwnedFd>,
         connection: &mut Connection,
+        lease: &mut Lease,
     ) -> Answered {
         self.refuse_stopped(&request)?;
         match request {
-            Request::Status => Ok(self.status()),
-            Request::Peers => Ok(self.peers()),
+            Request::Status => Ok(Response::Status(self.status())),
+            Request::Peers => Ok(Response::Peers {
+                peers: self.peers(),
+            }),
             Request::Reload => self.reload(),
             Request::AwaitSync { repo, wait_s } => self.await_sync(repo, wait_s, connection),
             Request::Repo { repo } => {
@@ -153,7 +162,7 @@ impl Answers {
                 entries,
                 checkpoint,
             } => self.append(repo, key, entries, &checkpoint),
-            Request::PutBlob => self.put_blob(file),
+            Request::PutBlob => self.put_blob(file, lease),
             Request::Publish {
                 repo,
                 manifest,
@@ -181,6 +190,14 @@ impl Answers {
                 addresses: self.addresses(),
             }),
             Request::Doctor => Ok(self.doctor()),
+            Request::Mirror => Ok(Response::Mirror(self.mirrored())),
+            Request::Collect { dry_run, used } => self.collect(dry_run, used),
+            Request::LetGo {
+                repo,
+                names,
+                version,
+            } => self.let_go(repo, &names, version.as_ref()),
+            Request::Purge { repo } => self.purge(repo),
             Request::RecheckBlob { hash } => self.recheck_blob(&hash),
             Request::Stop
             | Request::OpenBlob { .. }
@@ -188,26 +205,6 @@ impl Answers {
             | Request::ImportBundle { .. }
             | Request::ExportBundle { .. } => Err(failed("this is asked for on its own")),
         }
-    }
-
-    fn status(&self) -> Response {
-        let snapshot = self.node.snapshot();
-        Response::Status(Status {
-            version: self.config.version.to_owned(),
-            node: *snapshot.me.key(),
-            pid: std::process::id(),
-            up_s: self.started.elapsed().as_secs(),
-            peers: snapshot.peers.len(),
-            addresses: self.addresses(),
-            repos: snapshot
-                .repos()
-                .map(|repo| self.line(repo))
-                .chain(self.stopped_lines())
-                .collect(),
-            gateways: self.gateway_lines(),
-            refusals: self.refusals.all(),
-            read_only: snapshot.read_only.clone(),
-        })
     }
 
     /// A repository in one line. What the disk spoiled, and nobody has brought back yet, is missing
@@ -239,19 +236,6 @@ impl Answers {
         addresses.extend(self.net.addresses());
         addresses.dedup();
         addresses
-    }
-
-    fn peers(&self) -> Response {
-        let snapshot = self.node.snapshot();
-        let peers = snapshot.peers.iter();
-        Response::Peers {
-            peers: peers
-                .map(|(node, repos)| Peer {
-                    node: *node.key(),
-                    repos: repos.iter().copied().collect(),
-                })
-                .collect(),
-        }
     }
 
     fn reload(&self) -> Answered {
@@ -337,6 +321,43 @@ impl Answers {
 
     fn ask(&self, input: impl FnOnce(RequestId) -> Input) -> Result<Reply, Refused> {
         self.node.ask_blocking(input).ok_or_else(stopping)
+    }
+}
+
+impl About for Answers {
+    fn status(&self) -> Status {
+        let snapshot = self.node.snapshot();
+        Status {
+            version: self.config.version.to_owned(),
+            node: *snapshot.me.key(),
+            pid: std::process::id(),
+            up_s: self.started.elapsed().as_secs(),
+            peers: snapshot.peers.len(),
+            addresses: self.addresses(),
+            repos: snapshot
+                .repos()
+                .map(|repo| self.line(repo))
+                .chain(self.stopped_lines())
+                .collect(),
+            gateways: self.gateway_lines(),
+            refusals: self.refusals.all(),
+            read_only: snapshot.read_only.clone(),
+        }
+    }
+
+    fn mirror(&self) -> Mirror {
+        self.mirrored()
+    }
+
+    fn peers(&self) -> Vec<Peer> {
+        let snapshot = self.node.snapshot();
+        let peers = snapshot.peers.iter();
+        peers
+            .map(|(node, repos)| Peer {
+                node: *node.key(),
+                repos: repos.iter().copied().collect(),
+            })
+            .collect()
     }
 }
 

@@ -130,6 +130,16 @@ pub enum Command {
         manifest: Sha256,
         holding: Holding,
     },
+    /// A release is no longer held for this reason: what was kept, or what was used. What was
+    /// published here stays.
+    LetGo {
+        repo: RepoId,
+        manifest: Sha256,
+        why: HoldingReason,
+    },
+    /// Forgets everything of a repository that is no longer followed. Its blobs are a matter of the
+    /// store.
+    Purge { repo: RepoId },
     /// Trusted mode admitted this manifest under this name and version.
     Admit {
         repo: RepoId,
@@ -167,6 +177,8 @@ pub struct Holding {
 pub enum HoldingReason {
     Used,
     Kept,
+    /// A rule lets it go one day, and what uses it here still finds it then.
+    KeptAndUsed,
     Published,
 }
 
@@ -194,13 +206,59 @@ pub enum FetchEnd {
     Lied,
 }
 
+impl HoldingReason {
+    /// Whether peers are offered it.
+    pub fn is_offered(self) -> bool {
+        self != Self::Used
+    }
+
+    /// Whether something on this machine asked for it, or may again.
+    pub fn is_used(self) -> bool {
+        matches!(self, Self::Used | Self::KeptAndUsed)
+    }
+
+    /// Both reasons.
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Used, Self::Kept) | (Self::Kept, Self::Used) => Self::KeptAndUsed,
+            (one, other) => one.max(other),
+        }
+    }
+
+    /// What is left of it without another one; none if nothing is.
+    pub fn without(self, gone: Self) -> Option<Self> {
+        match (self, gone) {
+            (Self::Used, Self::Used) | (Self::Kept, Self::Kept) => None,
+            (Self::KeptAndUsed, Self::Used) => Some(Self::Kept),
+            (Self::KeptAndUsed, Self::Kept) => Some(Self::Used),
+            (why, _) => Some(why),
+        }
+    }
+
+    fn code(self) -> u64 {
+        match self {
+            Self::Used => 0,
+            Self::Kept => 1,
+            Self::Published => 2,
+            Self::KeptAndUsed => 3,
+        }
+    }
+}
+
 impl Holding {
-    /// CBOR `[why: 0 used / 1 kept / 2 published, [*16384 [hash: bstr 32, size]]]`: a fact of the store.
+    /// In bytes, of all its files.
+    pub fn size_bytes(&self) -> u64 {
+        let sizes = self.blobs.iter().map(|(_, size_bytes)| *size_bytes);
+        sizes.fold(0, u64::saturating_add)
+    }
+
+    /// CBOR `[why: 0 used / 1 kept / 2 published / 3 kept and used, [*16384 [hash: bstr 32, size]]]`:
+    /// a fact of the store.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut writer = Writer::new();
         writer
             .array(2)
-            .uint(self.why as u64)
+            .uint(self.why.code())
             .array(self.blobs.len());
         for (hash, size_bytes) in &self.blobs {
             writer.array(2).bytes(hash.as_bytes()).uint(*size_bytes);
@@ -215,6 +273,7 @@ impl Holding {
             0 => HoldingReason::Used,
             1 => HoldingReason::Kept,
             2 => HoldingReason::Published,
+            3 => HoldingReason::KeptAndUsed,
             _ => return Err(bytes::Error::Invalid("an unknown reason to hold a release")),
         };
         let blobs = reader.items("blobs of a release", HOLDING_BLOBS_MAX, |reader| {

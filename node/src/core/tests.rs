@@ -109,7 +109,8 @@ impl Made {
                 sha256: Sha256::of(&[&root.payload]),
             },
             peers: vec![],
-            keep: None,
+            keep: Vec::new(),
+            kept: Vec::new(),
             share: None,
             trust: vec![],
         };
@@ -191,6 +192,7 @@ impl Host {
 }
 
 mod branches;
+mod holdings;
 mod walks;
 
 const SESSION: SessionId = SessionId(1);

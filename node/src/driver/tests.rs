@@ -18,7 +18,7 @@ use crate::interpreter::{ASKED, Interpreter, SESSION, Seen, broken_by, peer};
 use crate::net::{Asked, Net, Taken};
 use crate::store::contract::{Author, repo};
 use crate::store::memory::Memory;
-use crate::store::{BlobInfo, Change, Error, Held, Loaded, Space};
+use crate::store::{BlobInfo, Change, Error, Found, Held, Loaded, Space};
 
 /// How long work beside the loop may take before a check fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -161,6 +161,14 @@ impl Store for Watched {
 
     fn remove_blob(&self, hash: &Blake3) -> Result<(), Error> {
         self.inner.remove_blob(hash)
+    }
+
+    fn blobs(&self, each: &mut dyn FnMut(Found)) -> Result<(), Error> {
+        self.inner.blobs(each)
+    }
+
+    fn repositories(&self) -> Result<Vec<RepoId>, Error> {
+        self.inner.repositories()
     }
 
     fn space(&self) -> Result<Space, Error> {

@@ -135,7 +135,7 @@ pub(super) fn refusal(refused: &Refused, mode: Mode) -> Response {
     plain(refused.status, text, mode)
 }
 
-fn plain(status: StatusCode, text: String, mode: Mode) -> Response {
+pub(super) fn plain(status: StatusCode, text: String, mode: Mode) -> Response {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
     put(
@@ -148,7 +148,7 @@ fn plain(status: StatusCode, text: String, mode: Mode) -> Response {
 }
 
 /// Nothing of a normal-mode listener is to be taken for what a policy admitted.
-fn mark(response: &mut Response, mode: Mode) {
+pub(super) fn mark(response: &mut Response, mode: Mode) {
     if mode == Mode::Normal {
         put(
             response,
@@ -158,7 +158,7 @@ fn mark(response: &mut Response, mode: Mode) {
     }
 }
 
-fn put(response: &mut Response, name: header::HeaderName, value: &str) {
+pub(super) fn put(response: &mut Response, name: header::HeaderName, value: &str) {
     match HeaderValue::from_str(value) {
         Ok(value) => drop(response.headers_mut().insert(name, value)),
         Err(error) => tracing::error!(%error, %name, "a header of ours cannot be sent"),

@@ -88,6 +88,17 @@ impl Archives {
         archive
     }
 
+    /// One file as it is, which is described in no time and so not remembered; none while too many
+    /// are being sent.
+    pub(super) fn of_file(&self, blake3: Blake3, size: u64) -> Option<Arc<Archive>> {
+        Some(Arc::new(Archive {
+            content: Content::of_file(blake3, size),
+            blobs: vec![blake3],
+            tag: blake3.to_string(),
+            _members: self.room(1)?,
+        }))
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, Arc<Archive>>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }

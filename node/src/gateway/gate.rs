@@ -2,20 +2,30 @@
 //! content. Everything else is refused before it is looked at further, and its connection closed, so
 //! that nothing that follows it is taken for a request.
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+
+use super::Mode;
+use super::answer::mark;
 
 /// Longest target of a request, in bytes: l3afd's has 700 at most, a search of people is shorter.
 pub(super) const TARGET_BYTES_MAX: usize = 4_096;
 /// What may be asked.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD");
 
-pub(super) async fn pass(request: Request, next: Next) -> Response {
-    let Some((status, why)) = refused(&request) else {
-        return next.run(request).await;
+pub(super) async fn pass(State(mode): State<Mode>, request: Request, next: Next) -> Response {
+    let mut response = match refused(&request) {
+        None => next.run(request).await,
+        Some((status, why)) => refusal(status, why),
     };
+    // Every answer, to whatever was asked.
+    mark(&mut response, mode);
+    response
+}
+
+fn refusal(status: StatusCode, why: &'static str) -> Response {
     let mut response = (status, why).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -22,7 +22,7 @@ use super::blobs::{self, Open};
 use super::described::{Archive, Key};
 use super::refusals::Refused;
 use super::{Door, Doors, Mode};
-use crate::core::{Command, HoldingReason, Input};
+use crate::core::{Command, Holding, HoldingReason, Input};
 use crate::obtain::{Wanted, obtain};
 use crate::release;
 use crate::snapshot::{RepoSnapshot, Resolved};
@@ -322,22 +322,35 @@ fn fetch(doors: &Arc<Doors>, repo: &RepoSnapshot, resolved: &Resolved) {
     });
 }
 
-/// What trusted mode admitted is remembered: another manifest under this version is then told.
+/// What trusted mode admitted is remembered: another manifest under this version is then told. So is
+/// that the release is used here, in either mode: a rule that lets it go would stop l3afd one day.
 fn remember(doors: &Doors, repo: &RepoSnapshot, resolved: &Resolved, mode: Mode) {
     let subject = &resolved.subject;
+    let mut news = Vec::new();
     let key = (subject.name.clone(), subject.version.clone());
-    if mode == Mode::Normal || repo.admitted.get(&key) == Some(&subject.manifest) {
-        return;
+    if mode == Mode::Trusted && repo.admitted.get(&key) != Some(&subject.manifest) {
+        news.push(Command::Admit {
+            repo: repo.id,
+            name: key.0,
+            version: key.1,
+            manifest: subject.manifest,
+        });
     }
-    let admit = Command::Admit {
-        repo: repo.id,
-        name: key.0,
-        version: key.1,
-        manifest: subject.manifest,
-    };
+    let holding = repo.holdings.get(&subject.manifest);
+    if let Some(holding) = holding.filter(|holding| holding.why == HoldingReason::Kept) {
+        let why = HoldingReason::Used;
+        let blobs = holding.blobs.clone();
+        news.push(Command::Hold {
+            repo: repo.id,
+            manifest: subject.manifest,
+            holding: Holding { why, blobs },
+        });
+    }
     // The answer does not wait for the disk; asked again, it is remembered then.
-    let node = doors.node.clone();
-    tokio::runtime::Handle::current().spawn(async move {
-        drop(node.ask(|id| Input::Command(id, admit)).await);
-    });
+    for command in news {
+        let node = doors.node.clone();
+        tokio::runtime::Handle::current().spawn(async move {
+            drop(node.ask(|id| Input::Command(id, command)).await);
+        });
+    }
 }

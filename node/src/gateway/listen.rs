@@ -62,7 +62,7 @@ pub(crate) async fn serve(
     doors: Arc<Doors>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let router = routes(doors, mode);
+    let router = routes(doors, mode, listener.local_addr().ok());
     let places = Places::new();
     loop {
         let accepted = tokio::select! {

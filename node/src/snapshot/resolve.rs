@@ -109,7 +109,8 @@ impl RepoSnapshot {
         }
     }
 
-    fn is_doubtful(&self) -> bool {
+    /// Whether what is seen of it may turn out otherwise.
+    pub(crate) fn is_doubtful(&self) -> bool {
         *self.chain.state() != State::Ok || self.paused.is_some()
     }
 

@@ -41,6 +41,7 @@ pub const CHECKS: &[Check] = checks!(
         a_fact_is_replaced_whole_and_forgotten,
         a_fact_keeps_to_its_limits,
         unfollowing_removes_everything_but_blobs,
+        every_repository_is_named,
         loading_ends_with_the_first_error_of_its_reader,
     },
     logs::{
@@ -68,6 +69,7 @@ pub const CHECKS: &[Check] = checks!(
         what_was_fetched_before_a_restart_is_not_fetched_again,
         a_false_size_costs_no_group_that_is_held,
         a_removed_blob_is_gone,
+        every_blob_is_found_once,
         space_is_counted,
     },
 );

@@ -18,11 +18,12 @@ use skep_proto::log::checkpoint::Checkpoint;
 use super::blobs::Blobs;
 use super::durable::{Durable, Steps, names};
 use super::event::{Event, Events};
+use super::found;
 use super::index::Index;
 use super::logs::{Log, Opened, read_gap};
 use super::repos::{Repos, log_copies, remove_dir};
 use super::table::Table;
-use super::{BlobInfo, Change, Error, Faults, Held, Loaded, Space, Store};
+use super::{BlobInfo, Change, Error, Faults, Found, Held, Loaded, Space, Store};
 
 /// The format that this program writes, and the newest that it reads.
 const FORMAT: u64 = 1;
@@ -356,6 +357,14 @@ impl Store for Disk {
     fn remove_blob(&self, hash: &Blake3) -> Result<(), Error> {
         self.durable.check()?;
         self.blobs.remove(hash)
+    }
+
+    fn blobs(&self, each: &mut dyn FnMut(Found)) -> Result<(), Error> {
+        found::each(&self.dir, each)
+    }
+
+    fn repositories(&self) -> Result<Vec<RepoId>, Error> {
+        self.repos.followed()
     }
 
     fn space(&self) -> Result<Space, Error> {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek as _, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use skep_proto::blob::{self, GROUP_BYTES, GroupList, GroupLister, group_count, group_len};
 use skep_proto::claimed::Verified;
@@ -19,7 +20,9 @@ use skep_proto::repo::root::{Document, SignedRoot};
 
 use super::change::{check_fact, check_fact_key};
 use super::table::Table;
-use super::{BlobInfo, Change, Error, FRAME_BYTES_MAX, FactKind, Held, Loaded, Space, Store};
+use super::{
+    BlobInfo, Change, Error, FRAME_BYTES_MAX, FactKind, Found, Held, Loaded, Space, Store,
+};
 
 #[derive(Debug, Clone, Default)]
 pub struct Memory(Arc<Mutex<State>>);
@@ -281,6 +284,31 @@ impl Store for Memory {
         state.partial.remove(hash);
         state.blobs.remove(hash);
         Ok(())
+    }
+
+    fn blobs(&self, each: &mut dyn FnMut(Found)) -> Result<(), Error> {
+        let state = self.lock();
+        let whole = state
+            .blobs
+            .iter()
+            .map(|(hash, blob)| (*hash, blob.bytes.len()));
+        let begun = state.partial.iter().map(|(hash, partial)| {
+            let groups = partial.groups.values();
+            (*hash, groups.map(Vec::len).sum())
+        });
+        for (hash, len) in whole.chain(begun) {
+            each(Found {
+                hash,
+                size_bytes: len as u64,
+                // There is no clock here: nothing is ever old.
+                age: Duration::ZERO,
+            });
+        }
+        Ok(())
+    }
+
+    fn repositories(&self) -> Result<Vec<RepoId>, Error> {
+        Ok(self.lock().repos.keys().copied().collect())
     }
 
     fn space(&self) -> Result<Space, Error> {

@@ -378,3 +378,23 @@ fn plain_words_lead_nowhere_else() {
         assert!(!is_plain(word), "{word}");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn nothing_that_is_read_panics(text in "\\PC*", bytes: Vec<u8>) {
+        drop(config::read(&text));
+        drop(config::read(&String::from_utf8_lossy(&bytes)));
+        config::nanoseconds(&text).map(config::time_out);
+        drop(read(text.as_bytes()));
+        drop(read(&bytes));
+    }
+
+    #[test]
+    fn any_time_that_is_read_is_multiplied(number: i64, unit in "(ns|us|ms|s|m|h)") {
+        let read = config::nanoseconds(&format!("{number}{unit}"));
+        if unit == "ns" {
+            proptest::prop_assert!(read == Some(number) || number == i64::MIN);
+        }
+        read.map(config::time_out);
+    }
+}

@@ -2,11 +2,15 @@
 //!
 //! Edits by the tool change the text only where they must, so that comments stay.
 
+mod keep;
+
 use serde::Deserialize;
 
 use crate::hash::Sha256;
 use crate::id::{HandleId, RepoId};
 use crate::name::Name;
+
+pub use keep::{KEEP_RULES_MAX, KEPT_MAX, Keep, Kept, Newest, with_keep, with_kept, without_keep};
 
 /// One repository: which it is, where to ask, what to keep, whom to believe.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -18,8 +22,12 @@ pub struct RepoFile {
     /// Multiaddresses with `/p2p/…` or `NODE-KEY@ADDRESS`: asked first.
     #[serde(default)]
     pub peers: Vec<String>,
+    /// What is mirrored and offered, trusted or not: what any of these rules wants.
+    #[serde(default, deserialize_with = "keep::one_or_many")]
+    pub keep: Vec<Keep>,
+    /// Releases that are mirrored whatever the rules say.
     #[serde(default)]
-    pub keep: Option<Keep>,
+    pub kept: Vec<Kept>,
     /// Whether what was only fetched for use is offered too.
     #[serde(default)]
     pub share: Option<Share>,
@@ -32,14 +40,6 @@ pub struct RepoFile {
 pub struct Pin {
     pub version: u64,
     pub sha256: Sha256,
-}
-
-/// What is mirrored and offered: every listed release that fits, trusted or not.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Keep {
-    /// How many versions of each package, the highest first.
-    pub newest: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -134,6 +134,12 @@ pub enum Error {
     Empty(&'static str),
     #[error("`approvals` needs {need} of {of} handles")]
     Approvals { need: u64, of: usize },
+    #[error("a `keep` rule without `names` keeps nothing: leave them out, or name at least one")]
+    KeepsNothing,
+    #[error("more than {most} of `{key}`")]
+    TooMany { key: &'static str, most: usize },
+    #[error("this file is written in a way that only a person can edit: change `{0}` by hand")]
+    ByHand(&'static str),
 }
 
 impl Glob {
@@ -245,21 +251,19 @@ impl RepoFile {
         for rule in &file.trust {
             rule.check()?;
         }
+        keep::check(&file)?;
         Ok(file)
     }
 
     /// The text of a new file.
     pub fn to_text(&self) -> String {
         let quoted = |text: &str| toml::Value::from(text).to_string();
-        let mut text = format!("id = \"{}\"\n{}\n", self.id, root_line(&self.root));
+        let mut text = format!("id = \"{}\"\nroot = {}\n", self.id, root_value(&self.root));
         if !self.peers.is_empty() {
             let peers: Vec<String> = self.peers.iter().map(|peer| quoted(peer)).collect();
             text += &format!("peers = [{}]\n", peers.join(", "));
         }
-        if let Some(Keep { newest }) = self.keep {
-            text += &format!("keep = {{ newest = {newest} }}\n");
-        }
-        text
+        text + &keep::to_text(&self.kept, &self.keep)
     }
 }
 
@@ -269,46 +273,51 @@ pub fn with_peers(text: &str, peers: &[String]) -> Result<String, Error> {
         .iter()
         .map(|peer| toml::Value::from(peer.as_str()).to_string())
         .collect();
-    with_line(text, "peers", &format!("peers = [{}]", quoted.join(", ")))
+    with_value(text, "peers", &format!("[{}]", quoted.join(", ")))
 }
 
 /// `text` with this root document pinned.
 pub fn with_root(text: &str, root: &Pin) -> Result<String, Error> {
-    with_line(text, "root", &root_line(root))
+    with_value(text, "root", &root_value(root))
 }
 
-fn root_line(Pin { version, sha256 }: &Pin) -> String {
-    format!("root = {{ version = {version}, sha256 = \"{sha256}\" }}")
+fn root_value(Pin { version, sha256 }: &Pin) -> String {
+    format!("{{ version = {version}, sha256 = \"{sha256}\" }}")
 }
 
-/// `text` with this rule of what is kept.
-pub fn with_keep(text: &str, keep: &Keep) -> Result<String, Error> {
-    with_line(
-        text,
-        "keep",
-        &format!("keep = {{ newest = {} }}", keep.newest),
-    )
+/// `text` with this value for a key of its top level, everything else as it is.
+fn with_value(text: &str, key: &str, value: &str) -> Result<String, Error> {
+    let edited = match value_span(text, key)? {
+        Some(span) => {
+            let mut edited = text.to_owned();
+            edited.replace_range(span, value);
+            edited
+        }
+        None => with_new_line(text, &format!("{key} = {value}")),
+    };
+    // A key that is written as a table of its own needs a person's hand: the check says so.
+    RepoFile::parse(&edited)?;
+    Ok(edited)
 }
 
-/// `text` with `line` for a key of its top level, everything else as it is.
-fn with_line(text: &str, key: &str, line: &str) -> Result<String, Error> {
+/// Where the value of a key of the top level stands.
+fn value_span(text: &str, key: &str) -> Result<Option<std::ops::Range<usize>>, Error> {
+    type Spans = std::collections::BTreeMap<String, toml::Spanned<toml::Value>>;
+    let spans: Spans = toml::from_str(text).map_err(|e| Error::Toml(e.to_string()))?;
+    Ok(spans.get(key).map(toml::Spanned::span))
+}
+
+/// `text` with one more line at the end of its top level.
+fn with_new_line(text: &str, line: &str) -> String {
     let mut lines: Vec<&str> = text.lines().collect();
     let is_table = |line: &&str| line.trim_start().starts_with('[');
     let end = lines.iter().position(is_table).unwrap_or(lines.len());
-    let is_key = |line: &&str| line.split('=').next().is_some_and(|k| k.trim() == key);
-    match lines[..end].iter().position(is_key) {
-        Some(at) => lines[at] = line,
-        None => {
-            let last = lines[..end]
-                .iter()
-                .rposition(|line| !line.trim().is_empty());
-            lines.insert(last.map_or(0, |at| at + 1), line);
-        }
-    }
-    let edited = lines.join("\n") + "\n";
-    // A value over several lines needs a person's hand: the check says so.
-    RepoFile::parse(&edited)?;
-    Ok(edited)
+    // What stands right above a table is said of the table.
+    let last = lines[..end]
+        .iter()
+        .rposition(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
+    lines.insert(last.map_or(0, |at| at + 1), line);
+    lines.join("\n") + "\n"
 }
 
 /// `text` with one more rule at its end: the handle may publish what `names` cover.

@@ -1,6 +1,5 @@
 use super::file::{
-    Approvals, Approver, Error, Glob, Keep, RepoFile, append_rule, remove_rules, with_keep,
-    with_peers,
+    Approvals, Approver, Error, Glob, RepoFile, append_rule, remove_rules, with_peers,
 };
 use super::*;
 use crate::key::SigningKey;
@@ -311,7 +310,6 @@ fn a_file_reads_back_and_unknown_fields_are_refused() {
     assert_eq!(file.trust, [rule()]);
     file.trust = vec![];
     file.peers = vec!["/dns/a\"b/tcp/1".to_owned()];
-    file.keep = Some(super::file::Keep { newest: 3 });
     assert_eq!(RepoFile::parse(&file.to_text()), Ok(file));
     for bad in [
         "freshnes = \"required\"",
@@ -354,14 +352,10 @@ fn lines_are_set_above_the_rules() {
     let peers = vec!["/ip4/192.0.2.7/tcp/7701/p2p/x".to_owned()];
     let once = with_peers(&text(), &peers).expect("edited");
     let twice = with_peers(&once, &[]).expect("edited");
-    let kept = with_keep(&twice, &Keep { newest: 3 }).expect("edited");
     assert_eq!(RepoFile::parse(&once).expect("a file").peers, peers);
-    let file = RepoFile::parse(&kept).expect("a file");
-    assert_eq!(
-        (file.peers, file.keep, file.trust),
-        (vec![], Some(Keep { newest: 3 }), vec![rule()])
-    );
-    assert!(kept.contains("# ours") && kept.contains("# why we trust them"));
+    let file = RepoFile::parse(&twice).expect("a file");
+    assert_eq!((file.peers, file.trust), (vec![], vec![rule()]));
+    assert!(twice.contains("# ours") && twice.contains("# why we trust them"));
 }
 
 #[test]

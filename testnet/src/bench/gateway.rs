@@ -26,7 +26,7 @@ const SMALL: &str = "1.1.0";
 const FEW: u32 = 16;
 const MANY: u32 = 200;
 const ROUND_S: u32 = 3;
-/// Long enough for each of the many to get a large artifact whole.
+/// Of the many: each of them has an answer under way all the while.
 const BUSY_S: u32 = 30;
 
 pub(super) fn run(bench: &Bench<'_>) -> Result<Vec<Finding>> {
@@ -83,7 +83,7 @@ impl Urls {
 
     fn ours(&self, version: &str) -> String {
         let at = &self.gateway;
-        format!("http://{at}/l3afd/ana/drop/{version}/bookworm/drop.tar.gz")
+        format!("{at}/l3afd/ana/drop/{version}/bookworm/drop.tar.gz")
     }
 }
 
@@ -186,7 +186,7 @@ fn seconds(curl: &Path, url: &str, to: &Path) -> Result<f64> {
 }
 
 /// Requests per second that one thread of `wrk` got answered.
-fn per_second(wrk: &Path, url: &str, connections: u32, seconds: u32) -> Result<f64> {
+pub(super) fn per_second(wrk: &Path, url: &str, connections: u32, seconds: u32) -> Result<f64> {
     let mut command = Command::new(wrk);
     command
         .arg("--threads=1")
@@ -205,7 +205,7 @@ fn per_second(wrk: &Path, url: &str, connections: u32, seconds: u32) -> Result<f
     rate.with_context(|| format!("wrk said `{said}`"))
 }
 
-fn output(command: &mut Command) -> Result<String> {
+pub(super) fn output(command: &mut Command) -> Result<String> {
     command.stdin(Stdio::null());
     let Output {
         status,

@@ -140,7 +140,8 @@ fn found(home: &Home<'_>, node: &mut Control) -> Result<(RepoId, Author)> {
             sha256: signed.sha256(),
         },
         peers: Vec::new(),
-        keep: None,
+        keep: Vec::new(),
+        kept: Vec::new(),
         share: None,
         trust: Vec::new(),
     };

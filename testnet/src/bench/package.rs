@@ -56,18 +56,35 @@ pub(super) fn write(dir: &Path, version: &str) -> Result<PathBuf> {
 
 /// Makes a package of the object and one large file that `size_bytes` of noise fill.
 pub(super) fn write_large(dir: &Path, name: &str, version: &str, size_bytes: u64) -> Result<()> {
+    write_noise(dir, version, &[(name, size_bytes)])
+}
+
+/// The same of as many large files as there are sizes.
+pub(super) fn write_parts(dir: &Path, sizes_bytes: &[u64]) -> Result<()> {
+    let names: Vec<String> = (0..sizes_bytes.len())
+        .map(|n| format!("part-{n}"))
+        .collect();
+    let names = names.iter().map(String::as_str);
+    let parts: Vec<(&str, u64)> = names.zip(sizes_bytes.iter().copied()).collect();
+    write_noise(dir, "1.0.0", &parts)
+}
+
+fn write_noise(dir: &Path, version: &str, files: &[(&str, u64)]) -> Result<()> {
     use std::io::Read as _;
     fs::create_dir_all(dir)?;
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/demo");
     for file in ["drop.bpf.o", "dropctl", "LICENSE"] {
         fs::copy(demo.join(file), dir.join(file))?;
     }
-    let mut noise = fs::File::open("/dev/urandom")?.take(size_bytes);
-    let mut large = fs::File::create(dir.join(name))?;
-    std::io::copy(&mut noise, &mut large)?;
-    // What lies in the page cache and not yet on disk would slow whoever comes first.
-    large.sync_all()?;
-    fs::write(dir.join("skep.toml"), source(version, &[name]))?;
+    for (name, size_bytes) in files {
+        let mut noise = fs::File::open("/dev/urandom")?.take(*size_bytes);
+        let mut large = fs::File::create(dir.join(name))?;
+        std::io::copy(&mut noise, &mut large)?;
+        // What lies in the page cache and not yet on disk would slow whoever comes first.
+        large.sync_all()?;
+    }
+    let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+    fs::write(dir.join("skep.toml"), source(version, &names))?;
     Ok(())
 }
 

@@ -115,7 +115,8 @@ async fn follow(
                     sha256: repo.root_sha256,
                 },
                 peers: Vec::new(),
-                keep: None,
+                keep: Vec::new(),
+                kept: Vec::new(),
                 share: None,
                 trust: Vec::new(),
             };

@@ -1,21 +1,19 @@
 //! What l3afd does with a gateway: one bare request, and an extractor that checks nothing and makes
 //! no folder that has no entry of its own. The archive is read by other hands than those that wrote
-//! it: by stock readers of gzip and tar.
+//! it: by the tar of this machine.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::stage::PATIENCE;
 
 /// Longest answer that is read, in bytes: the package of the demo has some thousand.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
-/// Longest content that an archive of that size may unpack to; its gzip is not even packed.
-const CONTENT_BYTES_MAX: u64 = ANSWER_BYTES_MAX;
-/// Permissions of a file; l3afd would keep what else an archive says.
-const MODE: u32 = 0o777;
 
 /// The body of the answer to a bare GET, which must be exactly 200.
 pub(super) fn download(address: &str, path: &str) -> io::Result<Vec<u8>> {
@@ -65,32 +63,47 @@ fn body(answer: &[u8]) -> Result<Vec<u8>, String> {
 /// Unpacks an archive as l3afd does, below `into` (its folder of one version), and gives the folder
 /// where it would look for the program.
 pub(super) fn unpack(archive: &[u8], into: &Path, artifact: &str) -> io::Result<PathBuf> {
-    let plain = flate2::read::GzDecoder::new(archive).take(CONTENT_BYTES_MAX);
-    if let Some(parent) = into.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    for entry in tar::Archive::new(plain).entries()? {
-        let mut entry = entry?;
-        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+    fs::create_dir_all(into)?;
+    let file = into.with_file_name(artifact);
+    fs::write(&file, archive)?;
+    let mut made = BTreeSet::new();
+    for name in tar(&["-tzf".as_ref(), file.as_os_str()])?.lines() {
         if name.contains("..") || name.starts_with('/') || name == "./" {
             return Err(io::Error::other(format!("it refuses the entry `{name}`")));
         }
-        let path = into.join(&name);
-        let mode = fs::Permissions::from_mode(entry.header().mode()? & MODE);
-        if name.ends_with('/') {
-            fs::create_dir_all(&path)?;
-        } else {
-            // Fails where no entry has made the folder.
-            io::copy(&mut entry, &mut fs::File::create(&path)?)?;
+        match name.rsplit_once('/') {
+            Some((folder, "")) => drop(made.insert(folder.to_owned())),
+            Some((folder, _)) if !made.contains(folder) => {
+                let why = format!("nothing makes the folder of `{name}` before it");
+                return Err(io::Error::other(why));
+            }
+            _ => {}
         }
-        fs::set_permissions(&path, mode)?;
     }
+    tar(&[
+        "-xzf".as_ref(),
+        file.as_os_str(),
+        "-C".as_ref(),
+        into.as_os_str(),
+    ])?;
     let program = into.join(artifact.split('.').next().unwrap_or_default());
     match program.is_dir() {
         true => Ok(program),
         false => Err(io::Error::other(format!(
             "there is no folder `{}`",
             program.display()
+        ))),
+    }
+}
+
+/// What the tar of this machine says.
+fn tar(args: &[&OsStr]) -> io::Result<String> {
+    let out = Command::new("tar").args(args).output()?;
+    match out.status.success() {
+        true => Ok(String::from_utf8_lossy(&out.stdout).into_owned()),
+        false => Err(io::Error::other(format!(
+            "tar: {}",
+            String::from_utf8_lossy(&out.stderr).trim()
         ))),
     }
 }

@@ -172,7 +172,8 @@ fn write_file(
         id,
         root: Pin { version: 1, sha256 },
         peers: Vec::new(),
-        keep: None,
+        keep: Vec::new(),
+        kept: Vec::new(),
         share: None,
         trust: Vec::new(),
     };

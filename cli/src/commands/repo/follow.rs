@@ -96,7 +96,7 @@ async fn compare_root(
         )
         .detail("ticket", sha256.to_string()));
     }
-    if known.line.version < version {
+    if (1..version).contains(&known.line.version) {
         session.ui.warn(&format!(
             "the ticket names version {version} of the root document of `{alias}`, and none newer \
              than {} was found yet",
@@ -122,7 +122,8 @@ async fn begin(
             sha256: ticket.root.1,
         },
         peers: peers_of(ticket),
-        keep: None,
+        keep: Vec::new(),
+        kept: Vec::new(),
         share: None,
         trust: Vec::new(),
     };
@@ -364,10 +365,10 @@ pub(super) async fn trust_all(
         )
         .map_err(|e| could_not("write a rule", &e))?;
     }
-    let keep = Keep {
-        newest: KEEP_NEWEST,
-    };
-    let text = with_keep(&text, &keep).map_err(|e| could_not("edit the file", &e))?;
+    if !RepoFile::parse(&text).is_ok_and(|file| !file.keep.is_empty()) {
+        let keep = Keep::newest_of_all(KEEP_NEWEST);
+        text = with_keep(&text, &keep).map_err(|e| could_not("edit the file", &e))?;
+    }
     repos.edit(alias, &text)?;
     client.ask(Request::Reload).await?;
     Ok(())

@@ -46,8 +46,7 @@ impl Place {
     fn parse(text: &str) -> Option<Self> {
         let parts: Vec<&str> = text.split('/').collect();
         let fits = |part: &&str| is_plain(part) && !part.starts_with('.');
-        (parts.len() == DEPTH && parts.iter().all(|part| fits(&part)))
-            .then(|| Self(text.to_owned()))
+        (parts.len() == DEPTH && parts.iter().all(fits)).then(|| Self(text.to_owned()))
     }
 }
 
@@ -221,7 +220,10 @@ impl Folder {
     async fn write_whole(&self, archive: &Archive, client: &mut Client) -> Result<PathBuf> {
         let path = self.path.join(UNFINISHED).join("archive");
         let failed = |e| CliError::io("write", &path, &e);
-        let mut file = File::create(&path).map_err(failed)?;
+        // Never over one that is there: it has other names by now, and readers.
+        drop(fs::remove_file(&path));
+        let file = File::options().write(true).create_new(true).open(&path);
+        let mut file = file.map_err(failed)?;
         archive
             .read(client, |bytes| file.write_all(bytes).map_err(failed))
             .await?;

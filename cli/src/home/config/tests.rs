@@ -87,7 +87,7 @@ fn unknown_keys_are_errors_with_a_caret() {
     assert_eq!(
         refused("mdns = true\nmnds = false\n"),
         "TOML parse error at line 2, column 1\n  |\n2 | mnds = false\n  | ^^^^\n\
-         unknown field `mnds`, expected one of `listen`, `peers`, `mdns`, `gossip`, `addresses`, `gateway`\n"
+         unknown field `mnds`, expected one of `listen`, `peers`, `mdns`, `gossip`, `addresses`, `gateway`, `quota`\n"
     );
     for text in [
         "listen = 65536",
@@ -196,4 +196,15 @@ fn what_tickets_would_name_must_be_an_address() {
         let why = refused(&format!("addresses = [\"{bad}\"]"));
         assert!(why.starts_with(&format!("`{bad}` in `addresses`")), "{why}");
     }
+}
+
+#[test]
+fn a_quota_is_a_size_and_none_by_default() {
+    let (_folder, config) = read(&[("home/config.toml", "quota = \"200 GiB\"")]);
+    let quota = config.expect("a size").quota.value;
+    assert_eq!(quota.map(|size| size.0), Some(200 << 30));
+    let (_folder, config) = read(&[]);
+    assert_eq!(config.expect("defaults").quota.value, None);
+    assert!(refused("quota = \"200 GB\"").contains("`200 GB` is not a size"));
+    assert!(refused("quota = 200").contains("string"));
 }

@@ -11,14 +11,16 @@ use skep_proto::name::{Name, Version};
 use super::{Answered, Answers, Waiting, done, failed, not_found, repo_of};
 use crate::control::{Connection, Error};
 use crate::core::{Command, Holding, HoldingReason, Input, Reply, WantEnd};
+use crate::in_use::Lease;
 use crate::release::{self, Files};
 use crate::snapshot::Snapshot;
 
 impl Answers {
-    pub(super) fn put_blob(&self, file: Option<OwnedFd>) -> Answered {
+    /// A file, into the store; from then on in use by whoever handed it over.
+    pub(super) fn put_blob(&self, file: Option<OwnedFd>, lease: &mut Lease) -> Answered {
         let file = file.ok_or_else(|| failed("no file came with the request"))?;
         let mut file = std::fs::File::from(file);
-        let info = self.store.import(&mut file);
+        let info = lease.import(self.store.as_ref(), &mut file);
         let info = info.map_err(|e| failed(crate::in_words(&e)))?;
         Ok(Response::Blob(BlobRef {
             hash: info.hash,
@@ -27,6 +29,9 @@ impl Answers {
     }
 
     pub(super) fn publish(&self, repo: RepoId, manifest: Sha256, blobs: &[BlobRef]) -> Answered {
+        // They may have come to a node that ended meanwhile.
+        let mut lease = self.node.in_use().lease();
+        lease.add(blobs.iter().map(|blob| blob.hash));
         for blob in blobs {
             let held = self.store.blob(&blob.hash);
             if held.map_err(|e| failed(crate::in_words(&e)))?.is_none() {
@@ -79,7 +84,9 @@ impl Answers {
             )),
         };
         let mut files = Files::of(&payload.bytes, &id, name, version).map_err(untrusted)?;
+        let mut lease = self.node.in_use().lease();
         if let Some(tree) = files.tree() {
+            lease.add([tree.hash]);
             self.want(id, &[tree], connection)?;
             let mut read = release::read_tree(self.store.as_ref(), &tree);
             if read.is_err() && !self.is_good(&tree.hash) {
@@ -89,6 +96,7 @@ impl Answers {
             let bytes = read.map_err(untrusted)?;
             files.add_tree(&bytes).map_err(untrusted)?;
         }
+        lease.add(files.blobs().iter().map(|blob| blob.hash));
         self.want(id, &files.blobs(), connection)?;
         self.hold(id, manifest, HoldingReason::Used, &files.blobs())
     }

@@ -36,7 +36,9 @@ impl About {
             | Request::Append { repo, .. }
             | Request::Publish { repo, .. }
             | Request::Fetch { repo, .. }
-            | Request::Admit { repo, .. } => Self::Reference(RepoRef::Id(*repo)),
+            | Request::Admit { repo, .. }
+            | Request::LetGo { repo, .. }
+            | Request::Purge { repo } => Self::Reference(RepoRef::Id(*repo)),
             Request::Status
             | Request::Peers
             | Request::Stop
@@ -47,6 +49,8 @@ impl About {
             | Request::RecheckBlob { .. }
             | Request::Addresses
             | Request::Doctor
+            | Request::Mirror
+            | Request::Collect { .. }
             // Which repositories a file is of is known once it was read.
             | Request::CheckBundle { .. }
             | Request::ImportBundle { .. }

@@ -27,17 +27,50 @@ impl Repository {
         }
     }
 
-    pub(in crate::core) fn hold(&mut self, manifest: Sha256, holding: Holding) -> Option<Change> {
-        let held = Arc::make_mut(&mut self.holdings);
-        if held
-            .get(&manifest)
-            .is_some_and(|old| old.why >= holding.why)
-        {
-            return None;
+    pub(in crate::core) fn hold(
+        &mut self,
+        manifest: Sha256,
+        mut holding: Holding,
+    ) -> Option<Change> {
+        if let Some(old) = self.holdings.get(&manifest) {
+            holding.why = holding.why.and(old.why);
+            if holding.why == old.why {
+                return None;
+            }
         }
-        held.insert(manifest, holding.clone());
+        Some(self.remember_holding(manifest, holding))
+    }
+
+    /// Takes back one reason; without any, the release is not held, and its blobs are nobody's.
+    pub(in crate::core) fn let_go(
+        &mut self,
+        manifest: Sha256,
+        why: HoldingReason,
+    ) -> Option<Change> {
+        let old = self.holdings.get(&manifest)?;
+        match old.why.without(why) {
+            Some(left) if left == old.why => None,
+            Some(why) => {
+                let blobs = old.blobs.clone();
+                Some(self.remember_holding(manifest, Holding { why, blobs }))
+            }
+            None => {
+                Arc::make_mut(&mut self.holdings).remove(&manifest);
+                self.refresh_offered();
+                Some(Change::ForgetFact {
+                    repo: self.id,
+                    kind: FactKind::Holding,
+                    key: manifest.to_string(),
+                })
+            }
+        }
+    }
+
+    fn remember_holding(&mut self, manifest: Sha256, holding: Holding) -> Change {
+        let value = holding.to_bytes();
+        Arc::make_mut(&mut self.holdings).insert(manifest, holding);
         self.refresh_offered();
-        Some(self.fact(FactKind::Holding, manifest.to_string(), holding.to_bytes()))
+        self.fact(FactKind::Holding, manifest.to_string(), value)
     }
 
     /// What is published or kept is offered to peers; what was only used is not, unless the file
@@ -48,7 +81,7 @@ impl Repository {
         let holdings = self.holdings.values();
         let shared = self.is_shared();
         let offered = holdings
-            .filter(|h| everything || h.why != HoldingReason::Used)
+            .filter(|h| everything || h.why.is_offered())
             .filter(|_| shared);
         let blobs = offered.flat_map(|holding| holding.blobs.iter().map(|(hash, _)| *hash));
         self.offered = Arc::new(blobs.collect());

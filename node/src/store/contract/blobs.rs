@@ -354,6 +354,33 @@ pub(super) fn a_removed_blob_is_gone(open: Open<'_>) {
     assert_complete(store.as_ref(), &complete);
 }
 
+pub(super) fn every_blob_is_found_once(open: Open<'_>) {
+    let (complete, begun) = (blob(1, 2 * GROUP), blob(2, 2 * GROUP));
+    let list = list_of(&begun);
+    let store = open();
+    let whole = store
+        .import(&mut complete.as_slice())
+        .expect("imported")
+        .hash;
+    let begin = || store.begin(list.hash(), list.size(), Some(&list)).map(drop);
+    begin().expect("begun");
+    store
+        .write_group(list.hash(), 0, group(&begun, 0))
+        .expect("it verifies");
+    let found = || {
+        let mut found = Vec::new();
+        let listed = store.blobs(&mut |blob| found.push((blob.hash, blob.size_bytes)));
+        listed.expect("listed");
+        found.sort();
+        found
+    };
+    let mut expected = vec![(whole, 2 * GROUP as u64), (*list.hash(), GROUP as u64)];
+    expected.sort();
+    assert_eq!(found(), expected);
+    store.remove_blob(&whole).expect("removed");
+    assert_eq!(found(), [(*list.hash(), GROUP as u64)]);
+}
+
 pub(super) fn space_is_counted(open: Open<'_>) {
     let store = open();
     let before = store.space().expect("counted");

@@ -276,6 +276,19 @@ pub(super) fn a_fact_keeps_to_its_limits(open: Open<'_>) {
     assert_eq!(load(store.as_ref()), before);
 }
 
+pub(super) fn every_repository_is_named(open: Open<'_>) {
+    let store = open();
+    assert_eq!(store.repositories().expect("named"), []);
+    let mut both = [repo(1), repo(2)];
+    both.sort();
+    for repo in both {
+        keep(store.as_ref(), Change::Follow { repo });
+    }
+    assert_eq!(store.repositories().expect("named"), both);
+    keep(store.as_ref(), Change::Unfollow { repo: both[0] });
+    assert_eq!(store.repositories().expect("named"), [both[1]]);
+}
+
 pub(super) fn unfollowing_removes_everything_but_blobs(open: Open<'_>) {
     let author = Author::new(repo(1), 1, 4);
     let hash = {

@@ -179,7 +179,8 @@ impl Made {
                 sha256: Sha256::of(&[&self.root.payload]),
             },
             peers: vec![],
-            keep: None,
+            keep: Vec::new(),
+            kept: Vec::new(),
             share: None,
             trust: vec![],
         }

@@ -1,6 +1,7 @@
 //! The gateway's route for l3afd, asked by its double (`client.rs`).
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::client::{L3afd, Wanted, ask, get, with_gateways};
@@ -74,8 +75,17 @@ fn l3afd_gets_what_policy_admits_and_can_unpack_it() {
 fn what_cannot_be_had_is_refused_at_once_and_shown_to_the_operator() {
     let mut author = Home::new(true);
     author.publish("0.1.0");
-    let [trusted, _] = with_gateways(&mut author);
+    let [trusted, normal] = with_gateways(&mut author);
     author.ok(&["trust", "add", "ana/drop"]);
+    for (method, path) in [("GET", "/healthz"), ("GET", "/nowhere"), ("POST", PATH)] {
+        let mode = |at: &str| {
+            ask(at, method, path, "")
+                .header("skep-mode")
+                .map(str::to_owned)
+        };
+        assert_eq!(mode(&trusted), None, "{path}");
+        assert_eq!(mode(&normal).as_deref(), Some("normal"), "{path}");
+    }
     for (path, says) in [
         ("/l3afd/bob/drop/0.1.0/jammy/drop.tar.gz", "it follows ana"),
         ("/l3afd/ana/drip/0.1.0/jammy/drop.tar.gz", "there are drop"),
@@ -115,7 +125,6 @@ fn what_cannot_be_had_is_refused_at_once_and_shown_to_the_operator() {
     for path in [
         "/l3afd/ana",
         "/l3afd/ana/drop/0.1.0/jammy/drop.tar.gz/more",
-        "/",
         "/../../etc/passwd",
     ] {
         assert_eq!(get(&trusted, path).status, 404, "{path}");
@@ -177,4 +186,60 @@ fn a_damaged_file_is_not_handed_out() {
     let refused = get(&normal, PATH);
     assert_eq!(refused.status, 503, "{}", refused.text());
     assert!(refused.text().contains("damaged"), "{}", refused.text());
+}
+
+/// More files than one answer keeps open (`OPEN_MAX` of the gateway) are opened when their turn comes.
+#[test]
+fn an_archive_of_very_many_files_needs_few_descriptors() {
+    const FILES: usize = 300;
+    let mut author = Home::new(true);
+    let folder = author.package("0.1.0");
+    let names: Vec<String> = (0..FILES).map(|n| format!("data-{n}.json")).collect();
+    for name in &names {
+        fs::write(
+            format!("{folder}/{name}"),
+            format!("{{\"of\": \"{name}\"}}"),
+        )
+        .expect("written");
+    }
+    let toml = format!("{folder}/skep.toml");
+    let text = fs::read_to_string(&toml).expect("read");
+    let text = text.replace("[[object]]", &format!("include = {names:?}\n\n[[object]]"));
+    fs::write(&toml, text).expect("written");
+    author.ok(&["publish", &folder]);
+    author.ok(&["trust", "add", "ana/drop"]);
+    let [trusted, _] = with_gateways(&mut author);
+    let whole = get(&trusted, PATH);
+    assert_eq!(whole.status, 200, "{}", whole.text());
+    let l3afd = L3afd {
+        repo: (trusted.clone(), "/l3afd/ana".to_owned()),
+        folder: author.path().join("bpf"),
+    };
+    let wanted = Wanted {
+        name: "drop",
+        version: "0.1.0",
+        artifact: "drop.tar.gz",
+    };
+    let program = l3afd.start(wanted).expect("unpacked");
+    for name in &names {
+        let found = fs::read_to_string(program.join(name)).expect("there");
+        assert!(found.contains(name.as_str()), "{name}");
+    }
+    // So many of it would be all the descriptors that many systems give a process.
+    let pid = author.node.as_ref().expect("a node").id();
+    let open = || {
+        let all = fs::read_dir(format!("/proc/{pid}/fd"));
+        all.expect("of our child").count()
+    };
+    let before = open();
+    let request = format!("GET {PATH} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        let mut stream = std::net::TcpStream::connect(&trusted).expect("it listens");
+        stream.write_all(request.as_bytes()).expect("asked");
+        let mut first = [0; 512];
+        assert!(stream.read(&mut first).expect("answered") > 0);
+        held.push(stream);
+    }
+    assert!(open() <= before + 8 * (64 + 1) + 16, "{}", open());
 }

@@ -2,6 +2,7 @@
 //! at all where it would refuse.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 
@@ -180,6 +181,20 @@ fn what_l3afd_could_not_use_is_said_before_anything_is_printed() {
     }
 }
 
+/// Runs a command where `lsb_release -cs` prints this word, as l3afd would be told.
+fn asking(home: &Home, word: &str, args: &[&str]) -> std::process::Output {
+    let tools = home.path().join("tools");
+    fs::create_dir_all(&tools).expect("a folder");
+    let tool = tools.join("lsb_release");
+    fs::write(&tool, format!("#!/bin/sh\necho {word}\n")).expect("written");
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).expect("ours");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::iter::once(tools).chain(std::env::split_paths(&path));
+    let path = std::env::join_paths(path).expect("a path");
+    let mut command = home.command(args);
+    command.env("PATH", path).output().expect("skep starts")
+}
+
 /// A configuration of l3afd that starts, and asks this gateway.
 fn configuration(gateway: &str) -> String {
     format!(
@@ -195,7 +210,11 @@ fn configuration(gateway: &str) -> String {
 fn doctor(home: &Home, config: &str, payload: &str) -> (Option<i32>, String) {
     fs::write(home.path().join("l3afd.cfg"), config).expect("written");
     fs::write(home.path().join("payload.json"), payload).expect("written");
-    let out = home.run(&["doctor", "--l3afd", "l3afd.cfg", "payload.json"]);
+    let out = asking(
+        home,
+        "noble",
+        &["doctor", "--l3afd", "l3afd.cfg", "payload.json"],
+    );
     let said = [out.stdout, out.stderr].concat();
     (
         out.status.code(),
@@ -210,7 +229,10 @@ fn doctor_finds_nothing_wrong_with_what_was_printed_and_everything_with_what_was
     let [trusted, normal] = with_gateways(&mut home);
     let config = configuration(&trusted);
     // By the word of this machine, as l3afd asks.
-    let payload = home.ok(&SNIPPET[..6]);
+    let printed = asking(&home, "noble", &SNIPPET[..6]);
+    let told = String::from_utf8_lossy(&printed.stderr).into_owned();
+    assert!(told.contains("/drop/0.1.0/noble/drop.tar.gz"), "{told}");
+    let payload = String::from_utf8(printed.stdout).expect("text");
     let (code, said) = doctor(&home, &config, &payload);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("here, trusted; for linux/"), "{said}");
@@ -395,5 +417,64 @@ fn doctor_says_what_is_not_here_yet() {
     assert!(
         said.contains("skep get ana/drop@0.1.0 --snippet l3afd"),
         "{said}"
+    );
+}
+
+/// Objects that nobody here wrote: those of Debian's libxdp1.
+#[test]
+#[expect(clippy::print_stderr, reason = "what was skipped is said in words")]
+fn objects_of_others_go_the_whole_way() {
+    let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let mut objects: Vec<_> = folders
+        .filter_map(|folder| fs::read_dir(folder.path().join("bpf")).ok())
+        .flat_map(Iterator::flatten)
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "o"))
+        .collect();
+    objects.sort();
+    if objects.is_empty() {
+        eprintln!("skipped: there are no objects in /usr/lib/*/bpf (Debian: libxdp1)");
+        return;
+    }
+    let mut home = Home::new(true);
+    let mut names = Vec::new();
+    for object in &objects {
+        let stem = object.file_stem().expect("a name").to_string_lossy();
+        let name = stem.replace(['_', '.'], "-");
+        let from = object.display().to_string();
+        home.ok(&["new", &name, "--from", &from]);
+        home.ok(&["publish", &name]);
+        names.push(name);
+    }
+    let [trusted, _] = with_gateways(&mut home);
+    let mut printed = 0;
+    for (name, object) in names.iter().zip(&objects) {
+        let package = format!("ana/{name}");
+        let line = [&["get", &package], &SNIPPET[2..]].concat();
+        let out = home.run(&line);
+        if !out.status.success() {
+            // Several programs on one hook, or one that l3afd does not know: said, and nothing printed.
+            let said = String::from_utf8_lossy(&out.stderr);
+            assert!(said.contains("hint: --program FUNCTION"), "{name}: {said}");
+            assert!(out.stdout.is_empty());
+            continue;
+        }
+        printed += 1;
+        let (entry, _) = entry(&String::from_utf8(out.stdout).expect("text"));
+        let (address, path) = path(&entry);
+        assert_eq!(address, trusted);
+        let answer = get(&address, &path);
+        assert_eq!(answer.status, 200, "{name}");
+        let version = entry["version"].as_str().expect("a version");
+        let into = home.path().join("bpf").join(name).join(version);
+        let artifact = entry["artifact"].as_str().expect("a name");
+        let program = unpack(&answer.body, &into, artifact).expect("unpacked");
+        let file = program.join(entry["object_file"].as_str().expect("a path"));
+        assert!(fs::read(file).expect("there") == fs::read(object).expect("there"));
+    }
+    assert!(
+        printed >= 1,
+        "none of {} has a program alone",
+        objects.len()
     );
 }

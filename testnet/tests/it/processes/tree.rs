@@ -36,11 +36,13 @@ fn names(folder: &Path) -> Vec<String> {
     files(folder).into_keys().collect()
 }
 
-/// A home with two versions, both admitted.
+/// A home with two versions that differ, both admitted.
 fn two_versions() -> Home {
     let home = Home::new(true);
-    home.publish("0.1.0");
-    home.publish("0.2.0");
+    for version in ["0.1.0", "0.2.0"] {
+        let package = home.heavy_package(version, 70_000);
+        home.ok(&["publish", &package]);
+    }
     home
 }
 
@@ -78,6 +80,8 @@ fn the_files_are_what_the_gateway_answers_and_l3afd_can_unpack_them() {
         assert_eq!(answer.status, 200, "{name}");
         assert!(answer.body == *bytes, "{name}");
     }
+    let of = |version: &str| &files[&format!("ana/drop/{version}/noble/drop.tar.gz")];
+    assert!(of("0.1.0") != of("0.2.0") && of("latest") == of("0.2.0"));
     let into = home.path().join("bpf/drop/0.2.0");
     let body = &files["ana/drop/0.2.0/noble/drop.tar.gz"];
     let program = unpack(body, &into, "drop.tar.gz").expect("unpacked");

@@ -40,7 +40,7 @@ const UNIT_BYTES_MAX: u64 = 64 << 10;
 pub(super) fn checks(scene: &Scene<'_>, distribution: Option<&Distribution>) -> Vec<Check> {
     let mut found = needed(scene);
     found.extend(url(scene, scene.config.get("ebpf-repo", "url"), None));
-    found.push(cache(scene));
+    found.extend(cache(scene));
     found.push(start(&UNITS.map(Path::new)));
     found.push(time_out_of(scene));
     found.push(tls(scene));
@@ -147,11 +147,13 @@ pub(super) fn url(scene: &Scene<'_>, url: Option<&str>, of: Option<&str>) -> Vec
 }
 
 /// With its cache gone, l3afd asks at boot, once: what it does not get then it forgets for good.
-fn cache(scene: &Scene<'_>) -> Check {
-    let dir = scene.config.get("l3afd", "bpf-dir").unwrap_or_default();
+fn cache(scene: &Scene<'_>) -> Option<Check> {
+    // One that is not said is among what is needed.
+    let dir = scene.config.get("l3afd", "bpf-dir");
+    let dir = dir.filter(|dir| !dir.is_empty())?;
     let path = Path::new(dir);
     let fleeting = FLEETING.iter().any(|at| path.starts_with(at)) || is_in_memory(path);
-    match fleeting {
+    Some(match fleeting {
         true => {
             let text = format!(
                 "`{dir}` is empty after a boot: l3afd asks for everything then, once, and forgets what \
@@ -161,7 +163,7 @@ fn cache(scene: &Scene<'_>) -> Check {
             Check::new(Mark::Warn, "cache", text).with_hint(line)
         }
         false => Check::new(Mark::Ok, "cache", format!("`{dir}` outlives a boot")),
-    }
+    })
 }
 
 fn is_in_memory(path: &Path) -> bool {
