@@ -44,11 +44,17 @@ fn is_bidirectional_override(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Ends of lines that are no control characters: a text of one line may have them, and pagers,
+/// browsers and readers of JSON begin a line there.
+fn is_line_end(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}')
+}
+
 /// `text` with everything that could steer a terminal written as `\u{…}`; line feeds stay.
 pub fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if (c.is_control() && c != '\n') || is_bidirectional_override(c) {
+        if (c.is_control() && c != '\n') || is_bidirectional_override(c) || is_line_end(c) {
             out.extend(c.escape_unicode());
         } else {
             out.push(c);
@@ -90,5 +96,6 @@ mod tests {
     fn escapes_are_shown_not_sent() {
         assert_eq!(harmless("\u{1b}[2J\u{202e}x\n"), "\\u{1b}[2J\\u{202e}x\n");
         assert_eq!(harmless_line("x\nerror: y\t"), "x\\u{a}error: y\\u{9}");
+        assert_eq!(harmless("x\u{2028}y\u{2029}"), "x\\u{2028}y\\u{2029}");
     }
 }

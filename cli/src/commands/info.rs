@@ -30,8 +30,8 @@ async fn report(
     let request = Request::Release {
         package: reference.to_owned(),
         normal: false,
-        // Without a version, the one that would be chosen.
-        allow_yanked: parsed.requirement.is_some(),
+        // As `get` asks: what it refuses is not said to be trusted.
+        allow_yanked: false,
         accept_change: false,
     };
     let release = release(request, client).await?;

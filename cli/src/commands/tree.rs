@@ -84,7 +84,9 @@ async fn write_all(
     session: &Session<'_>,
     client: &mut Client,
 ) -> Result<Report> {
-    let mut folder = Folder::open(dir)?;
+    let home = &session.home;
+    let taken = [home.store_dir(), home.keys_dir(), home.repos_dir()];
+    let mut folder = Folder::open(dir, &taken)?;
     let mut left_out = Vec::new();
     let mut urls = Table::new(&["repository", "url"]);
     let mut releases = 0_u64;

@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 pub const PAYLOAD_BYTES_MAX: u64 = 1 << 20;
 /// Most programs that are looked at: a report is for a person.
 pub const PROGRAMS_MAX: usize = 256;
+/// Most hosts: l3afd takes one, its own, on so many interfaces; each is a line or two of a report.
+pub const HOSTS_MAX: usize = 256;
 
 /// What is to run on one interface of one host.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -150,6 +152,8 @@ pub enum Error {
     Shape(#[source] serde_json::Error),
     #[error("{count} programs, where at most {PROGRAMS_MAX} are looked at")]
     TooMany { count: usize },
+    #[error("{count} hosts, where at most {HOSTS_MAX} are looked at")]
+    TooManyHosts { count: usize },
 }
 
 /// Reads a payload, as hostile.
@@ -161,6 +165,9 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Host>, Error> {
         return Err(Error::TooLong { size: bytes.len() });
     }
     let hosts: Vec<Host> = serde_json::from_slice(bytes).map_err(Error::Shape)?;
+    if hosts.len() > HOSTS_MAX {
+        return Err(Error::TooManyHosts { count: hosts.len() });
+    }
     let count = hosts
         .iter()
         .map(|host| host.bpf_programs.all().count())

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::payload::{List, PAYLOAD_BYTES_MAX, PROGRAMS_MAX, Program, read, write};
+use super::payload::{HOSTS_MAX, List, PAYLOAD_BYTES_MAX, PROGRAMS_MAX, Program, read, write};
 use super::*;
 use crate::ebpf::Direction;
 use crate::hash::{Blake3, Sha256};
@@ -300,6 +300,10 @@ fn payloads_are_bounded_and_null_is_nothing() {
     let hosts = read(many(PROGRAMS_MAX).as_bytes()).expect("as many as are looked at");
     assert_eq!(hosts[0].bpf_programs.xdp_ingress[0].version, "1.0.0");
     assert!(read(many(PROGRAMS_MAX + 1).as_bytes()).is_err());
+    let hosts = |count: usize| format!("[{}]", vec!["{}"; count].join(","));
+    let most = read(hosts(HOSTS_MAX).as_bytes()).expect("as many as are looked at");
+    assert_eq!(most.len(), HOSTS_MAX);
+    assert!(read(hosts(HOSTS_MAX + 1).as_bytes()).is_err());
     let max = usize::try_from(PAYLOAD_BYTES_MAX).expect("small");
     let padded = |size: usize| format!("[]{}", " ".repeat(size - 2));
     assert!(read(padded(max).as_bytes()).is_ok());

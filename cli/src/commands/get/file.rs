@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use skep_proto::control::Bundle;
+use skep_proto::control::{Bundle, BundleRelease};
 
 use super::{asked, get_release};
 use crate::args::get::Get;
@@ -42,30 +42,32 @@ pub(super) async fn get_from(
 
 /// The release of a file that has one.
 fn only_release(bundle: &Bundle, path: &Path) -> Result<String> {
-    let releases: Vec<String> = bundle
-        .repos
-        .iter()
-        .flat_map(|repo| {
-            let called = repo
-                .alias
-                .as_ref()
-                .map_or_else(|| repo.id.to_string(), ToString::to_string);
-            let releases = repo.releases.iter();
-            releases.map(move |of| format!("{called}/{}@{}", of.name, of.line.version))
-        })
-        .collect();
+    let releases = bundle.repos.iter().flat_map(|repo| {
+        let called = repo
+            .alias
+            .as_ref()
+            .map_or_else(|| repo.id.to_string(), ToString::to_string);
+        let releases = repo.releases.iter();
+        releases.map(move |of| (format!("{called}/{}@{}", of.name, of.line.version), of))
+    });
+    let releases: Vec<(String, &BundleRelease)> = releases.collect();
     match releases.as_slice() {
-        [only] => Ok(only.clone()),
+        [(only, _)] => Ok(only.clone()),
         [] => {
             let hint = Hint::new(format!("skep bundle show {}", quoted(path)));
             let message = format!("no release in `{}` is whole", path.display());
             Err(CliError::usage(message, hint))
         }
-        [first, ..] => {
-            let hint = Hint::new(format!("it was taken; now: skep get {first}"));
+        [(first, _), ..] => {
+            // The newest that can be got: a yanked one would be refused.
+            let usable = |of: &&(String, &BundleRelease)| !of.1.line.yanked && !of.1.line.suspended;
+            let newest = releases.iter().filter(usable);
+            let newest = newest.max_by_key(|(_, of)| &of.line.version);
+            let meant = newest.map_or(first, |(meant, _)| meant);
+            let hint = Hint::new(format!("it was taken; now: skep get {meant}"));
             let message = format!("`{}` has several releases", path.display());
             let error = CliError::usage(message, hint);
-            let release = |error: CliError, release| error.detail("release", release);
+            let release = |error: CliError, (called, _)| error.detail("release", called);
             Err(releases.into_iter().fold(error, release))
         }
     }

@@ -31,6 +31,7 @@ const LIST_BYTES_MAX: u64 = 256 << 20;
 const DEPTH: usize = 5;
 /// Everybody reads what is public: l3afd is another user.
 const MODE: u32 = 0o644;
+const DIR_MODE: u32 = 0o755;
 const CHUNK_BYTES: usize = 256 << 10;
 
 /// Where a file stands, below the folder.
@@ -76,9 +77,14 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Takes a folder that is ours, or empty, or not there yet.
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        fs::create_dir_all(path).map_err(|e| CliError::io("make the folder", path, &e))?;
+    /// Takes a folder that is ours, or empty, or not there yet; none in those that are `taken`, where
+    /// every file has its meaning.
+    pub(super) fn open(path: &Path, taken: &[PathBuf]) -> Result<Self> {
+        refuse_inside(path, taken)?;
+        if let Some(above) = path.parent().filter(|_| !path.exists()) {
+            fs::create_dir_all(above).map_err(|e| CliError::io("make the folder", above, &e))?;
+            make_dir(path)?;
+        }
         let path = fs::canonicalize(path).map_err(|e| CliError::io("look at", path, &e))?;
         let lock = File::open(&path).map_err(|e| CliError::io("open", &path, &e))?;
         if lock.try_lock().is_err() {
@@ -345,6 +351,23 @@ fn parse_list(bytes: &[u8]) -> Option<BTreeSet<(Place, Blake3)>> {
         .collect()
 }
 
+/// Looked at before anything is made, by what of the path is there: links lead where they lead.
+fn refuse_inside(path: &Path, taken: &[PathBuf]) -> Result<()> {
+    let failed = |e| CliError::io("find the current folder for", path, &e);
+    let whole = std::path::absolute(path).map_err(failed)?;
+    let mut there = whole.ancestors().filter_map(|at| fs::canonicalize(at).ok());
+    let at = there.next().unwrap_or_default();
+    let mut taken = taken.iter().filter_map(|of| fs::canonicalize(of).ok());
+    match taken.find(|of| at.starts_with(of)) {
+        None => Ok(()),
+        Some(of) => {
+            let message = format!("`{}` is in skep's own `{}`", path.display(), of.display());
+            let hint = Hint::new("a folder elsewhere, empty or not there yet");
+            Err(CliError::new(Exit::Failed, message, hint))
+        }
+    }
+}
+
 /// A folder with anything in it that has no list is somebody else's.
 fn refuse_foreign(path: &Path) -> Result<()> {
     let mut entries = fs::read_dir(path).map_err(|e| CliError::io("look at", path, &e))?;
@@ -390,9 +413,12 @@ fn make_dirs(root: &Path, place: &Place) -> Result<()> {
 }
 
 fn make_dir(path: &Path) -> Result<()> {
+    let failed = |e| CliError::io("make the folder", path, &e);
     match fs::create_dir(path) {
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        made => made.map_err(|e| CliError::io("make the folder", path, &e)),
+        // Whatever the umask is: who may not enter cannot read what is below.
+        Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(DIR_MODE)).map_err(failed),
+        Err(e) => Err(failed(e)),
     }
 }
 

@@ -10,7 +10,7 @@ use super::super::Door;
 use super::super::refusals::Refused;
 use super::frame::{Frame, day, piece};
 use super::query::{Paging, Query};
-use super::{Asked, page};
+use super::{Asked, package, page};
 
 /// Packages on a page: with long descriptions still below 30 KB.
 const ROWS_MAX: usize = 25;
@@ -117,21 +117,28 @@ fn listed(asked: &Asked, frame: Frame, found: Found, paging: Paging) -> Page {
         wrong: None,
         total: found.total,
         left_out: found.left_out,
-        rows: found.hits.into_iter().map(row).collect(),
+        rows: found.hits.into_iter().map(|hit| row(asked, hit)).collect(),
         paging,
         follows: snapshot.repos().next().is_some(),
     }
 }
 
-fn row(hit: Hit) -> Row {
+fn row(asked: &Asked, hit: Hit) -> Row {
     let repo = match &hit.alias {
         Some(alias) => alias.to_string(),
         None => hit.repo.to_string(),
     };
+    let mut address = format!("/p/{}/{}", piece(&repo), piece(hit.name.as_str()));
+    // The page of the package may show another version than the index: the one that policy admits.
+    let newest = package::find(&asked.door, &repo, hit.name.as_str(), None);
+    if newest.is_ok_and(|it| it.resolved.subject.version != hit.version) {
+        address.push('/');
+        address.push_str(&piece(&hit.version.to_string()));
+    }
     let mut facts = hit.hooks;
     facts.push(hit.license);
     Row {
-        address: format!("/p/{}/{}", piece(&repo), piece(hit.name.as_str())),
+        address,
         name: format!("{repo}/{}", hit.name),
         version: hit.version.to_string(),
         description: hit.description,

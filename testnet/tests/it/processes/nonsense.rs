@@ -157,6 +157,7 @@ fn nonsense_is_refused(
             lines.any(|line| line.contains(&id.to_string()) && line.contains(what))
         };
         wait_until(what, || line(&author.log()));
+        assert!(!author.log().contains('\x1b'), "a file is no terminal");
         drop(streams);
         // Another connection of the same key is closed before a session begins.
         let babbler = Babbler::connect(&target, again);

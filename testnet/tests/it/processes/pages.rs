@@ -367,6 +367,27 @@ fn what_is_said_against_a_version_is_shown_with_the_reason() {
 }
 
 #[test]
+fn a_list_leads_to_the_version_that_it_shows() {
+    let mut ana = author(true);
+    ana.stop();
+    let address = with_gateway(&mut ana);
+    ana.publish("0.2.0-rc.1");
+    let because = ["--because", "counts twice"];
+    let plain = "href=\"/p/ana/drop\"";
+    assert!(page(&address, "/").contains(plain));
+    ana.ok(&[&["publish", "--yank", "ana/drop@0.1.0"], &because[..]].concat());
+    // What can be chosen is a pre-release, which nobody is led to who names no version.
+    wait_until("the index follows", || {
+        page(&address, "/").contains("href=\"/p/ana/drop/0.2.0-rc.1\"")
+    });
+    assert!(page(&address, "/p/ana/drop").contains("not trusted here"));
+    assert!(page(&address, "/p/ana/drop/0.2.0-rc.1").contains(">trusted here"));
+    assert!(ana.ok(&["info", "ana/drop@0.1.0"]).contains("trusted\tno"));
+    let found = ana.ok(&["search", "drop"]);
+    assert!(found.starts_with("ana/drop\t0.2.0-rc.1\tyes"), "{found}");
+}
+
+#[test]
 fn a_page_gives_l3afd_what_the_command_gives_it() {
     let mut ana = author(true);
     ana.stop();

@@ -280,12 +280,23 @@ fn a_ticket_with_a_typing_error_is_refused() {
     friend.ok(&["get", &ticket]);
 }
 
-/// A ticket is a person's word: what it names and nobody has shown yet is said.
+/// A ticket names a root document as another channel does: what cannot be is refused, what may be
+/// somewhere is waited for.
 #[test]
-fn a_ticket_of_a_newer_root_document_than_was_found_is_said() {
+fn a_ticket_of_another_first_root_document_is_refused_and_one_of_a_newer_is_noted() {
     let author = author(true);
     let mut ticket: Ticket = author.ticket().parse().expect("a ticket");
-    ticket.root = (2, Sha256::of(&[b"the second document"]));
+    let (version, sha256) = ticket.root;
+    author.ok(&["--offline", "repo", "add", &ticket.to_text().expect("fits")]);
+    ticket.root.1 = Sha256::of(&[b"another document"]);
+    let text = ticket.to_text().expect("fits");
+    // A repository is named after its first one, so that the ticket contradicts itself.
+    let said = author.fails(2, &["--offline", "repo", "add", &text]);
+    assert!(
+        said.contains("not the one that its repository is named after"),
+        "{said}"
+    );
+    ticket.root = (version + 1, sha256);
     let text = ticket.to_text().expect("fits");
     let said = author.run(&["--offline", "repo", "add", &text]).stderr;
     let said = String::from_utf8_lossy(&said);

@@ -238,7 +238,7 @@ fn doctor_finds_nothing_wrong_with_what_was_printed_and_everything_with_what_was
     assert!(said.contains("here, trusted; for linux/"), "{said}");
     assert!(said.contains("drop.bpf.o"), "{said}");
 
-    let in_config: [(&str, &str, &str, &str); 11] = [
+    let in_config: [(&str, &str, &str, &str); 12] = [
         (
             "bpf-dir: /var/lib/l3afd",
             "bpf-dir: /dev/shm",
@@ -246,6 +246,12 @@ fn doctor_finds_nothing_wrong_with_what_was_printed_and_everything_with_what_was
             "bpf-dir: /var/lib/l3afd",
         ),
         ("10ns", "10s", "it overflows", "http-client-timeout: 10ns"),
+        (
+            "10ns",
+            "20s",
+            "one of 1553255926 s",
+            "http-client-timeout: 10ns",
+        ),
         (
             "http-client-timeout: 10ns\n",
             "",

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use super::client::{get, unpack, with_gateways};
 use super::home::{Home, was_killed};
@@ -136,6 +137,33 @@ fn a_second_run_changes_nothing_and_what_is_yanked_goes() {
 }
 
 #[test]
+fn others_can_enter_whatever_the_umask_is() {
+    let home = two_versions();
+    let line = "umask 077; \"$0\" mirror --tree new/tree --platform noble";
+    let mut shell = std::process::Command::new("sh");
+    let plain = home.command(&[]);
+    shell.args(["-c", line]).arg(plain.get_program());
+    shell.current_dir(home.path()).stdin(Stdio::null());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    assert!(shell.output().expect("a shell").status.success());
+    let mode = |path: &str| {
+        let found = fs::metadata(home.path().join("new").join(path)).expect("there");
+        found.permissions().mode() & 0o777
+    };
+    for folder in ["tree", "tree/ana", "tree/ana/drop/0.1.0/noble"] {
+        assert_eq!(mode(folder), 0o755, "{folder}");
+    }
+    assert_eq!(mode("tree/ana/drop/0.1.0/noble/drop.tar.gz"), 0o644);
+    // What is above is not ours to open.
+    assert_eq!(mode(""), 0o700);
+}
+
+#[test]
 fn what_is_not_here_is_left_out_with_what_to_type() {
     let author = super::home::author(true);
     let mut site = Home::new(true);
@@ -167,6 +195,17 @@ fn what_somebody_else_put_there_stays() {
         "{said}"
     );
     assert_eq!(names(&foreign), ["letter"]);
+    std::os::unix::fs::symlink("store", home.path().join("beside")).expect("a link");
+    for inside in [
+        "store/blobs/tree",
+        "keys/a/b",
+        "repos.d/tree",
+        "beside/tree",
+    ] {
+        let said = home.fails(1, &["mirror", "--tree", inside]);
+        assert!(said.contains("in skep's own"), "{said}");
+        assert!(!home.path().join(inside).exists());
+    }
 
     let (dir, _) = tree(&home, &TWO_WORDS);
     let notes = dir.join("ana/drop/0.2.0/notes");

@@ -28,6 +28,9 @@ const FLEETING: [&str; 5] = ["/dev/shm", "/run", "/var/run", "/tmp", "/proc"];
 const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
 /// The one value of the time-out that is one: l3afd multiplies it by 10^9.
 const TIME_OUT: &str = "http-client-timeout: 10ns";
+/// Longest time-out that is one, in seconds. Many a usual time (`5s`, `20s`, `1m`) overflows to
+/// decades, and nobody means to have l3afd stand still for more than a quarter of an hour.
+const TIME_OUT_MAX_S: i64 = 15 * 60;
 /// Where a unit of the node may lie.
 const UNITS: [&str; 3] = [
     "/etc/systemd/system/skep.service",
@@ -209,21 +212,23 @@ fn time_out_of(scene: &Scene<'_>) -> Check {
     let said = scene.config.get("l3afd", "http-client-timeout");
     let said = said.filter(|text| !text.is_empty()).unwrap_or("30s");
     // What it cannot read it takes for the value that it has by itself.
-    let effective = time_out(nanoseconds(said).unwrap_or(30_000_000_000));
-    match effective {
-        None => {
-            let text = format!(
-                "`{said}` is none: l3afd multiplies it by 10^9, it overflows, and a server that stalls \
-                 holds l3afd for ever"
-            );
-            Check::new(Mark::Warn, "time-out", text).with_hint(scene.line("l3afd", TIME_OUT))
-        }
-        Some(ns) => {
-            let seconds = ns / 1_000_000_000;
+    let meant = nanoseconds(said).unwrap_or(30_000_000_000);
+    let seconds = time_out(meant).map(|ns| ns / 1_000_000_000);
+    let for_ever = "a server that stalls holds l3afd for ever";
+    let text = match seconds {
+        Some(seconds) if seconds <= TIME_OUT_MAX_S => {
             let text = format!("`{said}` is one of {seconds} s");
-            Check::new(Mark::Ok, "time-out", text)
+            return Check::new(Mark::Ok, "time-out", text);
         }
-    }
+        Some(seconds) => {
+            format!("`{said}` is one of {seconds} s, since l3afd multiplies it by 10^9: {for_ever}")
+        }
+        None if meant <= 0 => format!("`{said}` is none: {for_ever}"),
+        None => {
+            format!("`{said}` is none: l3afd multiplies it by 10^9, it overflows, and {for_ever}")
+        }
+    };
+    Check::new(Mark::Warn, "time-out", text).with_hint(scene.line("l3afd", TIME_OUT))
 }
 
 fn tls(scene: &Scene<'_>) -> Check {
@@ -268,7 +273,48 @@ fn platform(distribution: Option<&Distribution>) -> Check {
 
 #[cfg(test)]
 mod tests {
+    use skep_proto::l3afd::config;
+
     use super::*;
+
+    #[test]
+    fn a_time_out_is_one_that_somebody_lives_to_see() {
+        let found = |time: &str| {
+            let text = format!("[l3afd]\nhttp-client-timeout: {time}\n");
+            let config = config::read(&text).expect("a configuration");
+            let scene = Scene {
+                file: Path::new("l3afd.cfg"),
+                config: &config,
+                doors: &[],
+                repos: &[],
+                host: None,
+                interfaces: Vec::new(),
+                platform: None,
+            };
+            time_out_of(&scene)
+        };
+        for time in ["1ns", "10ns", "900ns"] {
+            let check = found(time);
+            assert_eq!((check.mark, check.hint), (Mark::Ok, None), "{time}");
+        }
+        for (time, why) in [
+            ("901ns", "one of 901 s"),
+            // What overflows may come out positive again.
+            ("5s", "one of 5000000000 s"),
+            ("20s", "one of 1553255926 s"),
+            ("1m", "one of 4659767778 s"),
+            ("10s", "overflows"),
+            ("", "overflows"),
+            ("soon", "overflows"),
+            ("0", "`0` is none: a server"),
+            ("-1s", "`-1s` is none: a server"),
+        ] {
+            let check = found(time);
+            assert_eq!(check.mark, Mark::Warn, "{time}");
+            assert!(check.found.contains(why), "{time}: {}", check.found);
+            assert!(check.hint.is_some_and(|hint| hint.ends_with(TIME_OUT)));
+        }
+    }
 
     #[test]
     fn a_unit_says_what_comes_first() {
