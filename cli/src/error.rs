@@ -161,6 +161,7 @@ impl CliError {
                 let hint = "something else stands where a folder is needed; name another place";
                 Hint::new(format!("{hint}: ls -ld {}", quoted(path)))
             }
+            std::io::ErrorKind::IsADirectory => Hint::new("name a file in it"),
             _ => Hint::none("the cause names everything we know"),
         };
         let exit = match error.kind() {

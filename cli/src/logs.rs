@@ -23,7 +23,9 @@ pub(crate) fn start(verbose: u8, env: &Environment) {
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(colour)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        // It would say on stderr that stderr takes nothing, and panic.
+        .log_internal_errors(false);
     let started = match env.log_format.as_deref() {
         Some("json") => logs.json().try_init(),
         _ => logs.with_target(false).try_init(),

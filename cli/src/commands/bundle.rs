@@ -16,14 +16,16 @@ use crate::client::{Client, unexpected};
 use crate::error::{CliError, Exit, Hint, Result, quoted};
 use crate::report::Report;
 
-pub(crate) use export::export;
+pub(crate) use export::{Output, export};
 pub(crate) use import::{Import, import};
 
 pub(crate) async fn run(args: &Args, session: &Session<'_>) -> Result<Report> {
     match &args.action {
         Action::Export { references, output } => {
+            export::check_references(references)?;
+            let begun = Output::begin(output)?;
             let mut client = Client::connect_offline(session).await?;
-            let written = export(references, output, session, &mut client).await;
+            let written = export(references, begun, session, &mut client).await;
             client.close().await;
             let size = written?;
             Ok(Report::answer("bundle.export")
@@ -51,6 +53,28 @@ pub(crate) async fn run(args: &Args, session: &Session<'_>) -> Result<Report> {
             taken
         }
         Action::Show { file } => show::show(file, session),
+    }
+}
+
+/// Opens a .skep file that is to be read twice: before anybody waits for whoever writes into a pipe.
+fn open_regular(path: &Path) -> Result<File> {
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => {
+            let what = if found.is_dir() {
+                "a folder"
+            } else {
+                "no regular file"
+            };
+            Err(CliError::new(
+                Exit::Failed,
+                format!(
+                    "`{}` is {what}, and a .skep file is read twice",
+                    path.display()
+                ),
+                Hint::new("name a file on a disk; copy it there first"),
+            ))
+        }
+        _ => open(path),
     }
 }
 

@@ -78,11 +78,19 @@ fn parse_newest(text: &str) -> Result<Newest> {
         })
 }
 
+/// As a number of versions, it is of something: a rule that keeps nothing would only let go.
 fn parse_size(text: &str) -> Result<Size> {
     let size = text.parse();
-    size.map_err(|e: skep_proto::size::Error| {
+    let size = size.map_err(|e: skep_proto::size::Error| {
         CliError::usage(e.to_string(), Hint::new("--max '5 GiB', or --max 5G"))
-    })
+    })?;
+    match size {
+        Size(0) => Err(CliError::usage(
+            format!("nothing fits `--max {text}`"),
+            Hint::new("skep mirror remove REPO/PATTERN takes a rule away"),
+        )),
+        size => Ok(size),
+    }
 }
 
 async fn asked(client: &mut Client) -> Result<control::Mirror> {

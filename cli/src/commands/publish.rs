@@ -28,12 +28,13 @@ pub(crate) async fn run(args: &Publish, session: &Session<'_>) -> Result<Report>
         (None, None) => Some(Package::read(&args.dir, session.ui)?),
         _ => None,
     };
+    let output = args.to.as_deref().map(bundle::Output::begin).transpose()?;
     let mut client = match args.dry_run {
         true => Client::looking(session).await?,
         false => Client::connect(session).await?,
     };
     let done = match &package {
-        Some(package) => publish(package, args, session, &mut client).await,
+        Some(package) => publish(package, args, output, session, &mut client).await,
         None => say_status(args, session, &mut client).await,
     };
     client.close().await;
@@ -43,6 +44,7 @@ pub(crate) async fn run(args: &Publish, session: &Session<'_>) -> Result<Report>
 async fn publish(
     package: &Package<'_>,
     args: &Publish,
+    output: Option<bundle::Output>,
     session: &Session<'_>,
     client: &mut Client,
 ) -> Result<Report> {
@@ -78,7 +80,7 @@ async fn publish(
             // The command that published it may have been ended before it could.
             remember_repository(package, &place.repo, session.ui);
         }
-        return packed(report, &exact, args, session, client).await;
+        return packed(report, &exact, output, session, client).await;
     }
     if args.dry_run {
         session.ui.say("nothing was signed or kept (dry run)");
@@ -102,22 +104,23 @@ async fn publish(
     remember_repository(package, &place.repo, session.ui);
     let published = (&manifest.name, &manifest.version);
     next_step(&place, published, session, client).await?;
-    packed(report, &exact, args, session, client).await
+    packed(report, &exact, output, session, client).await
 }
 
 /// Writes the release into a file as well, where one was named.
 async fn packed(
     report: Report,
     exact: &str,
-    args: &Publish,
+    output: Option<bundle::Output>,
     session: &Session<'_>,
     client: &mut Client,
 ) -> Result<Report> {
-    let Some(file) = &args.to else {
+    let Some(output) = output else {
         return Ok(report);
     };
-    bundle::export(&[exact.to_owned()], file, session, client).await?;
-    Ok(report.fact("file", file.as_path()))
+    let path = output.path().to_owned();
+    bundle::export(&[exact.to_owned()], output, session, client).await?;
+    Ok(report.fact("file", path.as_path()))
 }
 
 /// The files are in the store, and the node offers them to its peers from now on.

@@ -173,6 +173,64 @@ fn what_is_no_file_is_not_waited_for() {
 }
 
 #[test]
+fn a_skep_file_is_a_file_on_a_disk() {
+    let fixture = Fixture::new();
+    fixture.run("publish drop --yes --to drop.skep");
+    let (there, link) = (fixture.path().join("pipe"), fixture.path().join("link"));
+    pipe(&there);
+    std::os::unix::fs::symlink("pipe", &link).expect("a link");
+    for name in ["pipe", "link", "newer"] {
+        for line in [
+            format!("bundle export ana/drop -o {name}"),
+            format!("publish newer --to {name}"),
+            format!("bundle import {name}"),
+        ] {
+            let text = fails(&fixture, &line, 1);
+            let what = if name == "newer" {
+                "`newer` is a folder".to_owned()
+            } else {
+                format!("`{name}` is no regular file")
+            };
+            assert!(text.contains(&what) && text.contains("hint: "), "{text}");
+        }
+    }
+    let kind = fs::symlink_metadata(&there).expect("there").file_type();
+    assert!(
+        std::os::unix::fs::FileTypeExt::is_fifo(&kind),
+        "what stood there was replaced"
+    );
+    // Nothing was published that could not be written.
+    let versions = fixture.run("info ana/drop --json");
+    assert!(!versions.contains("0.2.0"), "{versions}");
+    // A link to a file, and one whose writer was killed.
+    let (target, left) = (
+        fixture.path().join("target.skep"),
+        fixture.path().join(".target.skep.999999999.new"),
+    );
+    for file in [&target, &left] {
+        fs::write(file, "before").expect("written");
+    }
+    fs::remove_file(&link).expect("there");
+    std::os::unix::fs::symlink("target.skep", &link).expect("a link");
+    fixture.run("bundle export ana/drop -o link");
+    assert!(link.is_symlink());
+    let read = |path: &Path| fs::read(path).expect("read");
+    assert!(read(&target) == read(&fixture.path().join("drop.skep")));
+    assert!(!left.exists(), "what a dead process left stays for ever");
+}
+
+#[test]
+fn a_file_that_is_refused_names_those_that_were_taken_before_it() {
+    let fixture = Fixture::new();
+    fixture.run("publish drop --yes --to drop.skep");
+    fs::write(fixture.path().join("bad.skep"), "x").expect("written");
+    let text = fails(&fixture, "bundle import drop.skep bad.skep", 3);
+    assert!(text.contains("taken before  drop.skep"), "{text}");
+    let text = fails(&fixture, "bundle import drop.skep bad.skep --dry-run", 3);
+    assert!(!text.contains("taken before"), "{text}");
+}
+
+#[test]
 fn an_object_of_gigabytes_is_refused_by_its_size() {
     let fixture = Fixture::new();
     let size = 3_u64 << 30;

@@ -120,3 +120,22 @@ fn ctrl_c_ends_even_a_command_that_waits() {
         "error: interrupted\n"
     );
 }
+
+#[test]
+fn a_log_that_takes_nothing_stops_no_node() {
+    let fixture = Fixture::new();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full");
+    let mut node = fixture
+        .skep("node run --with-stdin")
+        .env("SKEP_LOG", "skep_node=trace")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(full.expect("Linux has it"))
+        .spawn()
+        .expect("skep runs");
+    fixture.run("node status --wait 30");
+    // Its answers are logged as well.
+    fixture.run("publish drop --yes");
+    fixture.run("node stop");
+    assert_eq!(node.wait().expect("it ends").code(), Some(0));
+}

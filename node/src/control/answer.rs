@@ -88,14 +88,20 @@ impl Answers {
             self.stop.send_replace(true);
             return said;
         }
+        // The disk that is full is then the one a person named.
+        let is_elsewhere = matches!(request, Request::ExportBundle { .. });
         let answered = match request {
             Request::CheckBundle { .. }
             | Request::ImportBundle { .. }
             | Request::ExportBundle { .. } => self.bundle(&request, file, known, connection),
             request => self.answer_without_file(request, file, connection, lease),
         };
-        let response =
-            answered.unwrap_or_else(|refused| Response::Refused(self.mind_room(refused)));
+        let response = answered.unwrap_or_else(|refused| {
+            Response::Refused(match is_elsewhere {
+                true => refused,
+                false => self.mind_room(refused),
+            })
+        });
         connection.send(&response, None)
     }
 
@@ -107,7 +113,7 @@ impl Answers {
             format!("make room, then type the same again: df -h {path}")
         });
         Refused {
-            hint: refused.hint.or(hint),
+            hint: hint.or(refused.hint),
             ..refused
         }
     }

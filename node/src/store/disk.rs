@@ -409,10 +409,17 @@ impl Lock {
         }
         let unclean = !matches!(read, Ok(0));
         let pid = std::process::id().to_string();
-        file.set_len(0)
+        let written = file
+            .set_len(0)
             .and_then(|()| file.rewind())
-            .and_then(|()| file.write_all(pid.as_bytes()))
-            .map_err(Error::io("write", path))?;
+            .and_then(|()| file.write_all(pid.as_bytes()));
+        match written {
+            // On a full disk a node serves, and makes room. A hole takes none, and says as well that
+            // somebody has the store; which process that is, nobody is told then.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => file.set_len(1),
+            written => written,
+        }
+        .map_err(Error::io("write", path))?;
         Ok(Self { file, unclean })
     }
 }

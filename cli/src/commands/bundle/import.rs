@@ -9,11 +9,11 @@ use skep_proto::name::RepoRef;
 use skep_proto::trust::file::{Pin, RepoFile};
 
 use super::said::{as_report, say};
-use super::{about, as_bundle, ask, open};
+use super::{about, as_bundle, ask, open_regular};
 use crate::client::Client;
 use crate::commands::Session;
 use crate::commands::repo::alias_of;
-use crate::error::{CliError, Exit, Hint, Result};
+use crate::error::{CliError, Exit, Hint, Result, quoted};
 use crate::home::repos::Repos;
 use crate::report::Report;
 
@@ -44,7 +44,13 @@ pub(super) async fn import_all(
     let mut taken = Vec::new();
     for path in files {
         let bundle = import(path, how, session, client).await;
-        let bundle = bundle.map_err(|error| about(path, error))?;
+        let bundle = bundle.map_err(|error| {
+            let error = about(path, error);
+            let before = files.iter().take(if how.dry_run { 0 } else { taken.len() });
+            before.fold(error, |error, path| {
+                error.detail("taken before", quoted(path))
+            })
+        })?;
         say(&bundle, how.dry_run, session);
         taken.push(bundle);
     }
@@ -62,7 +68,7 @@ pub(crate) async fn import(
     client: &mut Client,
 ) -> Result<Bundle> {
     let expect = how.expect;
-    let file = open(path)?;
+    let file = open_regular(path)?;
     let again = file
         .try_clone()
         .map_err(|e| CliError::io("open", path, &e))?;

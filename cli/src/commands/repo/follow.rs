@@ -1,6 +1,7 @@
 //! Following a repository that a ticket leads to.
 
 use skep_proto::control::{Handle, Request, Response};
+use skep_proto::hash::Sha256;
 use skep_proto::id::RepoId;
 use skep_proto::name::{Name, RepoRef};
 use skep_proto::ticket::Ticket;
@@ -81,12 +82,20 @@ async fn compare_root(
     client: &mut Client,
 ) -> Result<()> {
     let known = repo(alias.as_str(), client).await?;
-    let (version, sha256) = ticket.root;
-    if known.line.version == version && known.root_sha256.is_some_and(|held| held != sha256) {
-        return Err(CliError::new(
+    let (held, named) = (known.line.version, ticket.root.0);
+    match Named::of(ticket.root, held, known.root_sha256) {
+        Named::Known => Ok(()),
+        Named::Newer => {
+            session.ui.warn(&format!(
+                "the ticket names version {named} of the root document of `{alias}`, and none newer \
+                 than {held} was found yet"
+            ));
+            Ok(())
+        }
+        Named::Another => Err(CliError::new(
             Exit::Untrusted,
             format!(
-                "this ticket names another root document of version {version} of `{alias}` than the \
+                "this ticket names another root document of version {named} of `{alias}` than the \
                  one that you follow"
             ),
             Hint::new(format!(
@@ -94,16 +103,28 @@ async fn compare_root(
                  yours: skep repo show {alias}"
             )),
         )
-        .detail("ticket", sha256.to_string()));
+        .detail("ticket", ticket.root.1.to_string())),
     }
-    if (1..version).contains(&known.line.version) {
-        session.ui.warn(&format!(
-            "the ticket names version {version} of the root document of `{alias}`, and none newer \
-             than {} was found yet",
-            known.line.version
-        ));
+}
+
+/// What a ticket's root document is to the one that is held.
+#[derive(Debug, PartialEq, Eq)]
+enum Named {
+    /// The same, or one before it: the chain has it.
+    Known,
+    Newer,
+    /// Of the same version, and not the same.
+    Another,
+}
+
+impl Named {
+    fn of((version, sha256): (u64, Sha256), held: u64, held_sha256: Option<Sha256>) -> Self {
+        match held_sha256 {
+            Some(held_sha256) if version == held && sha256 != held_sha256 => Self::Another,
+            Some(_) if version > held => Self::Newer,
+            _ => Self::Known,
+        }
     }
-    Ok(())
 }
 
 /// Begins to follow; what could not be met is forgotten again.
@@ -372,4 +393,20 @@ pub(super) async fn trust_all(
     repos.edit(alias, &text)?;
     client.ask(Request::Reload).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_of_another_root_document_of_the_same_version_is_told_from_a_newer_one() {
+        let [a, b] = [b"a", b"b"].map(|text| Sha256::of(&[text]));
+        assert_eq!(Named::of((2, a), 2, Some(a)), Named::Known);
+        assert_eq!(Named::of((1, b), 2, Some(a)), Named::Known);
+        assert_eq!(Named::of((2, b), 2, Some(a)), Named::Another);
+        assert_eq!(Named::of((3, b), 2, Some(a)), Named::Newer);
+        // Nothing is here yet.
+        assert_eq!(Named::of((2, b), 0, None), Named::Known);
+    }
 }

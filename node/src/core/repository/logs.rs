@@ -454,10 +454,9 @@ impl Repository {
         first.then(|| self.fact(FactKind::Confirmed, key.to_string(), Vec::new()))
     }
 
-    /// A peer's frontier equals ours.
-    pub(in crate::core) fn confirm_all(&mut self) -> Vec<Change> {
-        let keys: Vec<Key> = self.logs.keys().copied().collect();
-        keys.iter().filter_map(|key| self.confirm(key)).collect()
+    /// Whose logs are held, as a whole or in part.
+    pub(in crate::core) fn log_keys(&self) -> Vec<Key> {
+        self.logs.keys().copied().collect()
     }
 
     // Gossip.

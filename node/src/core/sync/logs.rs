@@ -93,6 +93,10 @@ impl Core {
 
     /// A peer holds what we hold of a log.
     pub(in crate::core) fn confirm(&mut self, id: RepoId, key: &Key) {
+        // It would have to be remembered: a full disk would end every session with whoever confirms it.
+        if self.read_only.is_some() {
+            return;
+        }
         if let Some(repo) = self.repos.get_mut(&id) {
             let change = repo.confirm(key);
             self.out.extend(change.map(Effect::Persist));

@@ -173,10 +173,11 @@ impl Core {
             }
         }
         if of_root && differing.is_empty() && records.is_empty() {
-            let changes = self.repos.get_mut(&id).map(|repo| repo.confirm_all());
-            let changes = changes.into_iter().flatten().map(Effect::Persist);
-            self.out.extend(changes);
-            self.unseen = true;
+            // A peer's frontier equals ours.
+            let keys = self.repos.get(&id).map(Repository::log_keys);
+            for key in keys.unwrap_or_default() {
+                self.confirm(id, &key);
+            }
         }
         if let Some(open) = self.sessions.get_mut(&session)
             && let Some(walk) = open.walks.get_mut(&id)

@@ -640,6 +640,24 @@ fn a_registrars_log_is_confirmed_by_a_peer_that_has_it() {
     );
 }
 
+/// What cannot be written ends the sessions of a node: one whose disk is full would serve nobody.
+#[test]
+fn a_node_that_is_read_only_confirms_nothing_and_serves() {
+    let made = made();
+    let mut a = Node::with(10, &made, &made.publisher);
+    let why = "no room".to_owned();
+    a.take(Input::PersistFailed { why });
+    let (mut b, mut c) = (Node::new(20, &made), Node::with(30, &made, &made.publisher));
+    for peer in [&mut b, &mut c] {
+        meet(&mut a, peer);
+        let log = a.snapshot(&made).logs.get(made.registrar.key()).cloned();
+        let log = log.expect("held");
+        assert_eq!((log.confirmed, log.ever_confirmed), (false, false));
+    }
+    let (held, served) = (a.snapshot(&made), b.snapshot(&made));
+    assert_eq!(held.view_hash, served.view_hash);
+}
+
 #[test]
 fn a_log_is_proven_to_a_peer_once_a_second() {
     let made = made();

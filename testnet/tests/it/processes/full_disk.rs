@@ -227,3 +227,57 @@ fn a_home_on_a_full_disk_from_the_start_says_so() {
     home.ok(&["publish", &package]);
     assert_eq!(home.newest().as_deref(), Some("0.1.0"));
 }
+
+/// Who makes room with `node gc`, or restarts a machine whose disk is full, has a store to open first.
+#[test]
+fn a_node_starts_on_a_full_disk_and_serves() {
+    let Some(small) = Small::mount() else {
+        return;
+    };
+    let mut home = Home::at(small.0.path(), false);
+    home.publish("0.1.0");
+    small.fill(0);
+    home.ok(&["node", "gc"]);
+    home.start();
+    let friend = Home::new(false);
+    friend.ok(&["get", &home.ticket()]);
+    friend.same_files("drop-0.1.0");
+    // One that was killed left its mark, though there was no room for its number.
+    home.kill();
+    home.start();
+    friend.ok(&["get", &home.ticket()]);
+    small.make_room();
+    home.stop();
+    home.publish("0.2.0");
+}
+
+#[test]
+fn an_import_without_room_says_so_and_is_done_when_there_is_some() {
+    let Some(small) = Small::mount() else {
+        return;
+    };
+    let author = Home::new(false);
+    let package = author.heavy_package("0.1.0", WEIGHT_BYTES);
+    let file = author.path().join("drop.skep");
+    let file = file.to_str().expect("a plain path");
+    author.ok(&["pack", &package, "--to", file]);
+    let home = Home::at(small.0.path(), false);
+    let import = ["bundle", "import", file];
+    // The home is made.
+    home.ok(&["node", "gc"]);
+    let mut refused = 0;
+    for room in ROOMS {
+        small.fill(room);
+        let out = home.run(&import);
+        if !out.status.success() {
+            no_room(1, &out);
+            refused += 1;
+        }
+        small.make_room();
+    }
+    assert!(refused >= 3, "only {refused} found no room");
+    home.ok(&import);
+    home.ok(&["trust", "add", "ana/drop"]);
+    home.ok(&["get", "ana/drop", "-o", "out"]);
+    home.same_files("out/drop-0.1.0");
+}
