@@ -283,7 +283,33 @@ impl Actor {
             sleep(within).await;
             Done::SessionDue(peer, id)
         });
+        if endpoint.is_listener() {
+            self.outlived(&peer, id);
+        }
         self.want_session(&peer);
+    }
+
+    /// Closes the connection that carries the session, if a newer one that the peer opened shows that
+    /// it is dead. Who dials has no connection; a process that ended is noticed at once over TCP, and
+    /// over QUIC only when it has been silent for long. Of a peer that opens sessions itself the new
+    /// session shows it.
+    fn outlived(&mut self, peer: &PeerId, newer: ConnectionId) {
+        let Some(known) = self.peers.peer(peer) else {
+            return;
+        };
+        let (Session::Opening(on) | Session::Open(_, on)) = known.session else {
+            return;
+        };
+        let hides = |link: &Link| !link.outbound && link.transport == Transport::Quic;
+        if on == newer || known.node < self.me || !known.link(on).is_some_and(hides) {
+            return;
+        }
+        if let Session::Open(old, _) = known.session {
+            self.sessions.end(old, Why::Replaced);
+        }
+        known.session = Session::None;
+        known.links.retain(|link| link.id != on);
+        self.swarm.close_connection(on);
     }
 
     /// Opens a session on the first connection, if there is none and to open it is on us.

@@ -146,6 +146,35 @@ async fn a_node_that_restarts_has_a_new_session_with_everybody() {
     }
 }
 
+/// Over TCP the system says that a process has ended; over QUIC nobody does.
+#[tokio::test]
+async fn a_peer_whose_process_ended_unnoticed_has_a_new_session_when_it_comes_again() {
+    let [low, high] = seeds();
+    let mut a = Node::plain(low).await;
+    let (id, at) = (a.id, a.at(Way::Quic));
+    let process = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let there = at.clone();
+    let first = process.spawn(async move {
+        let mut b = Node::plain(high).await;
+        b.net.dial(id, there).await;
+        b.connected().await;
+        b
+    });
+    let first = first.await.expect("it runs");
+    let (old, _) = a.connected().await;
+    process.shutdown_background();
+    drop(first);
+    let mut b = Node::plain(high).await;
+    b.net.dial(id, at).await;
+    assert_eq!(a.closed().await, (old, Why::Replaced));
+    let (in_a, in_b) = (a.connected().await.0, b.connected().await.0);
+    speak(&mut a, &mut b, (in_a, in_b)).await;
+}
+
 #[tokio::test]
 async fn the_network_ends_when_its_last_handle_is_dropped() {
     let [low, high] = seeds();
