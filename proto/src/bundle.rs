@@ -28,7 +28,7 @@ pub use contents::{
 };
 pub use document::DOCUMENT_BYTES_MAX;
 pub use logs::{ENTRIES_MAX, Frames, Log};
-pub use releases::{Blob, Release};
+pub use releases::{Blob, LISTS_BYTES_MAX, NAMED_MAX, Release, WAITING_BYTES_MAX};
 
 /// Path of the contents.
 const CONTENTS_PATH: &str = "contents";
@@ -98,6 +98,8 @@ pub enum Error {
     LogTooLong(String),
     #[error("more than {ENTRIES_MAX} entries in all its logs")]
     TooManyEntries,
+    #[error("its releases name more files than are read of one file")]
+    TooManyNames,
     #[error("the entries of `{0}` are not those that its checkpoint signs")]
     Entries(String),
     #[error("the repository {0} does not admit the key `{1}`, whose log is in the file")]

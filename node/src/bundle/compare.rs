@@ -70,7 +70,7 @@ fn compare_repo(
         let at = usize::try_from(pin.version).unwrap_or(usize::MAX);
         match at.checked_sub(1).and_then(|at| theirs.get(at)) {
             Some(theirs) if theirs.sha256 != pin.sha256 => {
-                let what = format!("root document {}, which is pinned", pin.version);
+                let what = format!("root document {}, which is pinned,", pin.version);
                 return Err(other_history(repo, &what));
             }
             _ => {}

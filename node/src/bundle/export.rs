@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use skep_proto::blob::{GroupLister, group_count};
-use skep_proto::bundle::{Frames, Item, LogPart, Piece, Place, Plan, use_of};
+use skep_proto::bundle::{FILES_MAX, Frames, Item, LogPart, NAMED_MAX, Piece, Place, Plan, use_of};
 use skep_proto::control::{Refusal, Refused};
 use skep_proto::hash::{Blake3, Sha256};
 use skep_proto::id::RepoId;
@@ -65,6 +65,9 @@ pub(crate) fn export(
         }
     }
     let plan = Plan::new(small, large);
+    let holdings = chosen.values().flat_map(Chosen::holdings);
+    let named = holdings.map(|holding| holding.blobs.len()).sum();
+    check_length(plan.len(), named)?;
     let all = plan.size_bytes();
     let mut out = Out {
         file: io::BufWriter::with_capacity(1 << 18, to),
@@ -86,6 +89,19 @@ pub(crate) fn export(
         }
     }
     out.file.flush().map_err(|e| unwritten(&e))
+}
+
+/// What nobody would read is not written.
+fn check_length(files: usize, named: usize) -> Result<(), Refused> {
+    if files <= FILES_MAX && named <= NAMED_MAX {
+        return Ok(());
+    }
+    let message = format!(
+        "a .skep file has at most {FILES_MAX} files, which its releases name {NAMED_MAX} times at \
+         most: these are {files}, named {named} times"
+    );
+    let hint = "export fewer releases into each file";
+    Err(refused(Refusal::Failed, message, hint))
 }
 
 /// What is written of a repository.
@@ -225,13 +241,15 @@ impl Chosen {
     }
 
     fn blobs(&self) -> BTreeSet<(Blake3, u64)> {
-        let holdings = self
-            .releases
-            .values()
-            .filter_map(|manifest| self.repo.holdings.get(manifest));
+        let holdings = self.holdings();
         holdings
-            .flat_map(|holding: &Holding| holding.blobs.iter().copied())
+            .flat_map(|holding| holding.blobs.iter().copied())
             .collect()
+    }
+
+    fn holdings(&self) -> impl Iterator<Item = &Holding> {
+        let manifests = self.releases.values();
+        manifests.filter_map(|manifest| self.repo.holdings.get(manifest))
     }
 
     /// Whose logs the releases and what is said against them need: every registrar's, and those of the
@@ -431,4 +449,18 @@ fn spoiled(message: String) -> Refused {
         message,
         "skep doctor; what is fetched again can be written",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_would_not_be_read_is_not_written() {
+        assert_eq!(check_length(FILES_MAX, NAMED_MAX), Ok(()));
+        for (files, named) in [(FILES_MAX + 1, 0), (0, NAMED_MAX + 1)] {
+            let refused = check_length(files, named).expect_err("too long");
+            assert!(refused.hint.is_some(), "{}", refused.message);
+        }
+    }
 }

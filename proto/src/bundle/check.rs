@@ -128,6 +128,7 @@ impl Sink for Reading {
         if repos.is_empty() {
             return Err(Error::NoRepository);
         }
+        self.found.promise(items);
         let other = self
             .expected
             .and_then(|expected| Some((expected, repos.iter().find(|repo| **repo != expected)?)));
@@ -183,10 +184,7 @@ impl Sink for Reading {
                 LogPart::Entries => Err(Error::Frames(item.place.path())),
                 LogPart::Proof => self.proof(item),
             },
-            Place::Blob(hash) => {
-                self.found.end(&hash, list);
-                Ok(())
-            }
+            Place::Blob(hash) => self.found.end(&hash, list),
         }
     }
 }
@@ -264,7 +262,7 @@ impl Reading {
             if log.facts.len() as u64 > entries_max || log.facts.bytes() > bytes_max {
                 return Err(Error::LogTooLong(item.place.path()));
             }
-            *latest = found.entry(repo, entry).max(*latest);
+            *latest = found.entry(repo, entry)?.max(*latest);
             Ok(())
         })
     }

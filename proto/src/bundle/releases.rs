@@ -11,7 +11,18 @@ use crate::name::{Name, Version};
 use crate::package::manifest::{File, FileKind, LIST_FILE_BYTES_MAX, Manifest, manifest_hash};
 use crate::repo::view::View;
 
-use super::Error;
+use super::contents::{Item, Place};
+use super::{Error, FILES_MAX};
+
+/// Most files that all releases in a file may name together, each release counted for itself: versions
+/// share most of theirs, so every file may be of several. They are kept until the end, at 40 bytes.
+pub const NAMED_MAX: usize = 8 * FILES_MAX;
+/// Most bytes of manifests that may wait for the lists of their files: a few thousand releases with
+/// such lists, of which a file has no room for more.
+pub const WAITING_BYTES_MAX: usize = 64 << 20;
+/// Most bytes of lists that are read, one again for each release that has it: sixty-four of the
+/// longest, which takes seconds.
+pub const LISTS_BYTES_MAX: u64 = 64 * LIST_FILE_BYTES_MAX;
 
 /// A release whose files are all in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +48,8 @@ type Published = (RepoId, Name, Version, Sha256);
 /// What is found while a file is read.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Found {
+    /// Hash and size of every file that the contents promise, sorted.
+    promised: Vec<(Blake3, u64)>,
     /// Manifests that name all their files.
     listed: BTreeMap<Published, Vec<(Blake3, u64)>>,
     /// Manifests whose files stand in a list that is itself a file.
@@ -46,41 +59,68 @@ pub(super) struct Found {
     /// Where the file begins that is being read.
     offset: u64,
     pub(super) blobs: Vec<Blob>,
+    /// Whoever made the file may name one list in every release: what is kept and read is counted.
+    named: usize,
+    waiting_bytes: usize,
+    lists_bytes: u64,
 }
 
 impl Found {
+    pub(super) fn promise(&mut self, items: &[Item]) {
+        let blobs = items.iter().filter_map(|item| match item.place {
+            Place::Blob(hash) => Some((hash, item.size)),
+            Place::Document { .. } | Place::Log { .. } => None,
+        });
+        self.promised = blobs.collect();
+    }
+
     /// An entry of a log: of those that publish, the manifest is read. One that cannot be used is
     /// its publisher's matter, and no release to be carried.
     /// Gives when it says that it was written.
-    pub(super) fn entry(&mut self, repo: &RepoId, raw: &[u8]) -> u64 {
+    pub(super) fn entry(&mut self, repo: &RepoId, raw: &[u8]) -> Result<u64, Error> {
         let Parsed::Entry(entry) = parse(raw) else {
-            return 0;
+            return Ok(0);
         };
         if let Body::Publish(publish) = entry.body {
-            self.publish(repo, publish);
+            self.publish(repo, publish)?;
         }
-        entry.claimed_at
+        Ok(entry.claimed_at)
     }
 
-    fn publish(&mut self, repo: &RepoId, publish: Publish) {
+    fn publish(&mut self, repo: &RepoId, publish: Publish) -> Result<(), Error> {
         let Ok(manifest) = Manifest::parse(&publish.payload) else {
-            return;
+            return Ok(());
         };
         let (name, version) = (publish.name, publish.version);
-        if manifest.check_binding(repo, &name, &version).is_err() {
-            return;
+        let blobs = blobs_of(&manifest.files);
+        let is_promised = |blob| self.promised.binary_search(blob).is_ok();
+        // A log has releases that the file does not carry.
+        if manifest.check_binding(repo, &name, &version).is_err() || !blobs.iter().all(is_promised)
+        {
+            return Ok(());
         }
         let published = (*repo, name, version, manifest_hash(&publish.payload));
         match manifest.file_of(FileKind::Tree).map(|tree| tree.blake3) {
             Some(tree) => {
+                self.waiting_bytes += publish.payload.len();
+                if self.waiting_bytes > WAITING_BYTES_MAX {
+                    return Err(Error::TooManyNames);
+                }
                 let waiting = self.waiting.entry(tree).or_default();
                 waiting.push((published, manifest));
+                Ok(())
             }
-            None => {
-                let blobs = blobs_of(&manifest.files);
-                self.listed.insert(published, blobs);
-            }
+            None => self.list(published, blobs),
         }
+    }
+
+    fn list(&mut self, published: Published, blobs: Vec<(Blake3, u64)>) -> Result<(), Error> {
+        self.named += blobs.len();
+        if self.named > NAMED_MAX {
+            return Err(Error::TooManyNames);
+        }
+        self.listed.insert(published, blobs);
+        Ok(())
     }
 
     pub(super) fn begin(&mut self, hash: &Blake3, size: u64, offset: u64) {
@@ -96,20 +136,25 @@ impl Found {
     }
 
     /// A list that cannot be read makes its releases no releases, as a manifest that cannot.
-    pub(super) fn end(&mut self, hash: &Blake3, list: Verified<GroupList>) {
+    pub(super) fn end(&mut self, hash: &Blake3, list: Verified<GroupList>) -> Result<(), Error> {
         let offset = self.offset;
         self.blobs.push(Blob { list, offset });
         let Some(list) = self.list.take() else {
-            return;
+            return Ok(());
         };
         for (published, manifest) in self.waiting.remove(hash).unwrap_or_default() {
+            self.lists_bytes += list.len() as u64;
+            if self.lists_bytes > LISTS_BYTES_MAX {
+                return Err(Error::TooManyNames);
+            }
             if let Ok(files) = manifest.all_files(Some(&list)) {
                 let own = blobs_of(&manifest.files);
                 let all = blobs_of(&files).into_iter().chain(own);
                 let all: BTreeSet<(Blake3, u64)> = all.collect();
-                self.listed.insert(published, all.into_iter().collect());
+                self.list(published, all.into_iter().collect())?;
             }
         }
+        Ok(())
     }
 
     /// The releases of each view that are whole here.
@@ -162,3 +207,6 @@ fn blobs_of(files: &[File]) -> Vec<(Blake3, u64)> {
     let blobs: BTreeSet<(Blake3, u64)> = blobs.collect();
     blobs.into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests;
