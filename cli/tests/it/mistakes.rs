@@ -220,14 +220,20 @@ fn a_skep_file_is_a_file_on_a_disk() {
 }
 
 #[test]
-fn a_file_that_is_refused_names_those_that_were_taken_before_it() {
+fn of_several_files_none_is_taken_if_one_is_refused() {
     let fixture = Fixture::new();
     fixture.run("publish drop --yes --to drop.skep");
+    fixture.new_home("site");
     fs::write(fixture.path().join("bad.skep"), "x").expect("written");
-    let text = fails(&fixture, "bundle import drop.skep bad.skep", 3);
-    assert!(text.contains("taken before  drop.skep"), "{text}");
-    let text = fails(&fixture, "bundle import drop.skep bad.skep --dry-run", 3);
-    assert!(!text.contains("taken before"), "{text}");
+    for more in ["", " --dry-run"] {
+        let line = format!("bundle import drop.skep bad.skep --yes --home site{more}");
+        let text = fails(&fixture, &line, 3);
+        assert!(text.contains("bad.skep"), "{text}");
+        assert!(!text.contains("taken before"), "{text}");
+        fails(&fixture, "info ana/drop --home site", 4);
+    }
+    fixture.run("bundle import drop.skep drop.skep --yes --home site");
+    fixture.run("info ana/drop --home site");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Taking what is new of a .skep file. A repository that is not followed yet is followed once the
 //! whole file was checked: by the root document in it, which `--expect` or a person vouches for.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use skep_proto::control::{Bundle, BundleRepo, Request};
@@ -41,6 +42,13 @@ pub(super) async fn import_all(
     session: &Session<'_>,
     client: &mut Client,
 ) -> Result<Report> {
+    // A file that is refused is found before another one is taken.
+    if files.len() > 1 && !how.dry_run {
+        for path in files {
+            let checked = check(path, how.expect, session, client).await;
+            checked.map_err(|error| about(path, error))?;
+        }
+    }
     let mut taken = Vec::new();
     for path in files {
         let bundle = import(path, how, session, client).await;
@@ -68,12 +76,7 @@ pub(crate) async fn import(
     client: &mut Client,
 ) -> Result<Bundle> {
     let expect = how.expect;
-    let file = open_regular(path)?;
-    let again = file
-        .try_clone()
-        .map_err(|e| CliError::io("open", path, &e))?;
-    let request = Request::CheckBundle { expect };
-    let checked = as_bundle(ask("checking the file", request, file, session, client).await?)?;
+    let (checked, file) = check(path, expect, session, client).await?;
     if how.dry_run {
         return Ok(checked);
     }
@@ -85,7 +88,23 @@ pub(crate) async fn import(
         older: how.older,
         offer: how.offer,
     };
-    as_bundle(ask("taking what is new", request, again, session, client).await?)
+    as_bundle(ask("taking what is new", request, file, session, client).await?)
+}
+
+/// Reads one file to its end; gives what it has, and the file.
+async fn check(
+    path: &Path,
+    expect: Option<RepoId>,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<(Bundle, File)> {
+    let file = open_regular(path)?;
+    let again = file
+        .try_clone()
+        .map_err(|e| CliError::io("open", path, &e))?;
+    let request = Request::CheckBundle { expect };
+    let checked = as_bundle(ask("checking the file", request, file, session, client).await?)?;
+    Ok((checked, again))
 }
 
 /// Follows a repository by the root document in a file.
