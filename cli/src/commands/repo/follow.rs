@@ -21,6 +21,9 @@ const MEET_S: u64 = 15;
 /// How long somebody is waited for who need not be there: nobody is named, or what is known here
 /// will do.
 const LOOK_S: u64 = 5;
+/// Most addresses of one node that a file gets of tickets: so many a node dials at once, and a node
+/// without a port of its own has another one each time it starts.
+const ADDRESSES_PER_NODE_MAX: usize = 16;
 /// How many releases of each package `--trust` keeps.
 const KEEP_NEWEST: u32 = 3;
 
@@ -213,17 +216,27 @@ fn taken_alias(alias: &Name) -> CliError {
 
 /// Adds the ticket's addresses to a repository that is followed already.
 fn meet(known: &Followed, ticket: &Ticket, repos: &Repos<'_>) -> Result<()> {
-    let mut file = known.file.clone();
-    let new: Vec<String> = peers_of(ticket)
-        .into_iter()
-        .filter(|peer| !file.peers.contains(peer))
-        .collect();
-    if new.is_empty() {
+    let peers = met(&known.file.peers, peers_of(ticket));
+    if peers == known.file.peers {
         return Ok(());
     }
-    file.peers.extend(new);
-    let text = with_peers(&known.text, &file.peers).map_err(|e| could_not("edit the file", &e))?;
+    let text = with_peers(&known.text, &peers).map_err(|e| could_not("edit the file", &e))?;
     repos.edit(&known.alias, &text)
+}
+
+/// The peers of a file once a ticket has named some: those first, since a ticket says where a node is
+/// now. Of one node the last ones go when there are more than are dialled.
+fn met(known: &[String], named: Vec<String>) -> Vec<String> {
+    let node = |peer: &str| peer.rsplit_once("/p2p/").map(|(_, node)| node.to_owned());
+    let mut peers = named.clone();
+    for peer in known.iter().filter(|peer| !named.contains(peer)) {
+        let of_ticket = named.iter().any(|named| node(named) == node(peer));
+        let same = peers.iter().filter(|other| node(other) == node(peer));
+        if !of_ticket || same.count() < ADDRESSES_PER_NODE_MAX {
+            peers.push(peer.clone());
+        }
+    }
+    peers
 }
 
 /// Compares with a peer, unless offline.
@@ -398,6 +411,23 @@ pub(super) async fn trust_all(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_a_ticket_says_that_a_node_is_comes_first_and_old_places_go() {
+        let at = |port: usize, node: &str| format!("/ip4/192.0.2.1/tcp/{port}/p2p/{node}");
+        let mut peers = vec![at(1, "other"), "/dns/by.hand/tcp/1/p2p/third".to_owned()];
+        for port in 1..=ADDRESSES_PER_NODE_MAX {
+            peers = met(&peers, vec![at(port, "node")]);
+            assert_eq!(peers[0], at(port, "node"));
+        }
+        assert_eq!(peers.len(), ADDRESSES_PER_NODE_MAX + 2, "nothing has gone");
+        let again = met(&peers, vec![at(1, "node")]);
+        assert_eq!((&again[0], again.len()), (&at(1, "node"), peers.len()));
+        let more = met(&peers, vec![at(99, "node")]);
+        assert_eq!((&more[0], more.len()), (&at(99, "node"), peers.len()));
+        assert!(!more.contains(&at(1, "node")), "the oldest has gone");
+        assert!(more.contains(&at(1, "other")) && more.contains(&peers[peers.len() - 1]));
+    }
 
     #[test]
     fn a_ticket_of_another_root_document_of_the_same_version_is_told_from_a_newer_one() {
