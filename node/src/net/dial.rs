@@ -9,7 +9,7 @@ use libp2p::{Multiaddr, PeerId};
 
 use super::address::{self, Resolved};
 use super::admission::Refusal;
-use super::limits::ADDRESSES_MAX;
+use super::limits::ADDRESSES_IN_ALL_MAX;
 
 /// Peers that are dialed at once; the core has no use for more.
 const DIALS_MAX: usize = 256;
@@ -60,7 +60,7 @@ impl Dials {
             Entry::Occupied(running) => {
                 let given = &running.get().given;
                 addresses.retain(|address| !given.contains(address));
-                addresses.truncate(ADDRESSES_MAX.saturating_sub(given.len()));
+                addresses.truncate(ADDRESSES_IN_ALL_MAX.saturating_sub(given.len()));
                 if addresses.is_empty() {
                     return Ok(None);
                 }
@@ -269,7 +269,7 @@ mod tests {
         );
         let many = (0..100).map(|n| n.to_string()).collect();
         let rest = dials.begin(peer, many).expect("room");
-        assert_eq!(rest.map(|rest| rest.len()), Some(ADDRESSES_MAX - 3));
+        assert_eq!(rest.map(|rest| rest.len()), Some(ADDRESSES_IN_ALL_MAX - 3));
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub(super) const BANS_MAX: usize = 4_096;
 pub(super) const BAN: Duration = Duration::from_secs(600);
 /// Addresses of one peer that are dialed.
 pub(super) const ADDRESSES_MAX: usize = 16;
+/// Most addresses of one peer that are dialled until one of them answers or all have failed, with
+/// those that are told meanwhile: where a peer is now may be told while old places are still tried.
+pub(super) const ADDRESSES_IN_ALL_MAX: usize = 4 * ADDRESSES_MAX;
 /// How long TCP has the field to itself, before QUIC is tried as well. TCP moves twice as much.
 pub(super) const HEAD_START: Duration = Duration::from_millis(300);
 /// How long a name may take to resolve.
