@@ -1,6 +1,6 @@
 //! What `doctor` asks of a node: its store, a sample of it read again, and its repositories.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use rand::seq::IndexedRandom as _;
@@ -55,6 +55,15 @@ impl Answers {
             SAMPLE_BYTES_MAX,
             self.store.as_ref(),
         );
+        // What was let go while it was read is no longer missed.
+        let snapshot = self.node.snapshot();
+        let held: BTreeSet<Blake3> = snapshot
+            .repos()
+            .flat_map(|repo| repo.held().into_keys())
+            .collect();
+        sample
+            .damaged
+            .retain(|damaged| held.contains(&damaged.hash));
         for damaged in &mut sample.damaged {
             damaged.release = release_with(&damaged.hash, &snapshot);
         }
