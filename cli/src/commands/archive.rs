@@ -12,12 +12,9 @@ use skep_proto::package::manifest::File;
 use skep_proto::render::l3afd::{Artifact, Platform, select};
 use skep_proto::render::{Content, Piece};
 
-use super::contents::{open, wrong};
+use super::contents::{CHUNK_BYTES, open, read_checked, wrong};
 use crate::client::Client;
 use crate::error::{CliError, Exit, Hint, Result};
-
-/// Bytes read from a blob at a time.
-const CHUNK_BYTES: usize = 256 << 10;
 
 /// An archive, described, and the files that are in it.
 pub(super) struct Archive {
@@ -161,20 +158,11 @@ impl Reading<'_> {
 
 /// The sum of a file that is what the manifest names.
 async fn crc32(file: &File, blob: fs::File) -> Result<u32> {
-    let (mut hasher, mut sum) = (blake3::Hasher::new(), crc32fast::Hasher::new());
-    let mut blob = blob.take(file.size + 1);
-    let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        let read = blob.read(&mut chunk).map_err(|e| wrong(file, Some(&e)))?;
-        if read == 0 {
-            break;
-        }
-        hasher.update(&chunk[..read]);
-        sum.update(&chunk[..read]);
-        tokio::task::yield_now().await;
-    }
-    match hasher.finalize().as_bytes() == file.blake3.as_bytes() {
-        true => Ok(sum.finalize()),
-        false => Err(wrong(file, None)),
-    }
+    let mut sum = crc32fast::Hasher::new();
+    read_checked(file, blob, |chunk| {
+        sum.update(chunk);
+        Ok(())
+    })
+    .await?;
+    Ok(sum.finalize())
 }

@@ -7,9 +7,13 @@ use skep_proto::control::Request;
 use skep_proto::ebpf;
 use skep_proto::hash::Blake3;
 use skep_proto::package::manifest::{Facts, File, FileKind, LIST_FILE_BYTES_MAX, Manifest};
+use skep_proto::package::source::FileDigest;
 
 use crate::client::Client;
 use crate::error::{CliError, Exit, Hint, Result};
+
+/// Bytes read from a blob at a time.
+pub(super) const CHUNK_BYTES: usize = 256 << 10;
 
 /// The files of the manifest, and those that a file of kind `tree` lists, once every object among
 /// them was found to do what the manifest says and nothing else.
@@ -111,6 +115,32 @@ pub(super) async fn open(file: &File, client: &mut Client) -> Result<fs::File> {
     let request = Request::OpenBlob { hash: file.blake3 };
     let (_, blob) = client.ask_for_file(request).await?;
     Ok(blob.into())
+}
+
+/// Reads a file of a release to its end, a chunk at a time; refuses it then if it is not what the
+/// manifest names.
+pub(super) async fn read_checked(
+    file: &File,
+    blob: fs::File,
+    mut each: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    let mut digest = FileDigest::default();
+    let mut blob = blob.take(file.size + 1);
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let read = blob.read(&mut chunk).map_err(|e| wrong(file, Some(&e)))?;
+        if read == 0 {
+            break;
+        }
+        digest.update(&chunk[..read]);
+        each(&chunk[..read])?;
+        // Ctrl-C is heeded between two chunks.
+        tokio::task::yield_now().await;
+    }
+    match digest.is(file) {
+        true => Ok(()),
+        false => Err(wrong(file, None)),
+    }
 }
 
 /// A file is not what the manifest says.

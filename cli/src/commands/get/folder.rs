@@ -11,13 +11,10 @@ use skep_proto::package::source::FileDigest;
 
 use crate::client::Client;
 use crate::commands::Session;
-use crate::commands::contents::{open, wrong};
+use crate::commands::contents::{CHUNK_BYTES, open, read_checked};
 use crate::error::{CliError, Exit, Hint, Result};
 use crate::home::{clean_up_after, hold, unfinished};
 use crate::ui::Progress;
-
-/// Bytes read from a blob at a time.
-const CHUNK_BYTES: usize = 256 << 10;
 
 /// Writes the files into a new folder that appears whole; one that is there must be the same.
 pub(super) async fn write(
@@ -104,24 +101,12 @@ async fn write_one(
         .mode(mode)
         .open(&path)
         .map_err(failed)?;
-    let mut digest = FileDigest::default();
-    let mut blob = blob.take(file.size + 1);
-    let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        let read = blob.read(&mut chunk).map_err(|e| wrong(file, Some(&e)))?;
-        if read == 0 {
-            break;
-        }
-        digest.update(&chunk[..read]);
-        out.write_all(&chunk[..read]).map_err(failed)?;
-        progress.add(read as u64);
-        // Ctrl-C is heeded between two chunks.
-        tokio::task::yield_now().await;
-    }
-    match digest.is(file) {
-        true => Ok(()),
-        false => Err(wrong(file, None)),
-    }
+    read_checked(file, blob, |chunk| {
+        out.write_all(chunk).map_err(failed)?;
+        progress.add(chunk.len() as u64);
+        Ok(())
+    })
+    .await
 }
 
 /// A folder that is there already must hold exactly these files.
