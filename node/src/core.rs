@@ -87,13 +87,14 @@ pub struct Core {
 }
 
 impl Core {
-    /// A core that knows nothing yet; `restored` is what the store held when it was opened.
+    /// A core that knows nothing yet; `restored` is what the store held when it was opened. Its views
+    /// are computed with the first input: that says which root documents are pinned.
     pub fn new(me: NodeId, seed: [u8; 32], restored: Vec<Restored>) -> Self {
         let repos = restored
             .into_iter()
             .map(|restored| (restored.repo, Repository::restore(restored)))
             .collect();
-        let mut core = Self {
+        Self {
             me,
             now: Time::default(),
             dice: StdRng::from_seed(seed),
@@ -109,10 +110,7 @@ impl Core {
             compared: None,
             unseen: true,
             out: Vec::new(),
-        };
-        // What follows from it leaves with the effects of the first input.
-        core.refresh_views();
-        core
+        }
     }
 
     /// Goes back to what the store holds, after a write that failed: everything else that was

@@ -6,6 +6,7 @@
 
 mod follow;
 mod index;
+mod packed;
 mod rank;
 pub mod scan;
 

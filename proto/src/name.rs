@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::hash::Blake3;
 use crate::id::RepoId;
@@ -34,13 +35,13 @@ pub enum Error {
 }
 
 /// `[a-z0-9]+((_|__|-+)[a-z0-9]+)*`, at most 64 bytes. Names are compared in their exact spelling;
-/// ownership goes by [`Name::fold`].
+/// ownership goes by [`Name::fold`]. Views, indexes and snapshots share one text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(String);
+pub struct Name(Arc<str>);
 
 /// A name without `-` and `_`: names with one fold are one name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Fold(String);
+pub struct Fold(Arc<str>);
 
 /// Route words and Windows device names, which the tool refuses for new names and aliases. The
 /// view knows no reserved words.
@@ -55,12 +56,16 @@ impl Name {
     }
 
     pub fn fold(&self) -> Fold {
-        Fold(self.0.chars().filter(|c| !matches!(c, '-' | '_')).collect())
+        if !self.0.contains(['-', '_']) {
+            return Fold(Arc::clone(&self.0));
+        }
+        let plain = self.0.chars().filter(|c| !matches!(c, '-' | '_'));
+        Fold(plain.collect::<String>().into())
     }
 
     /// Whether the tool refuses it for something new.
     pub fn is_reserved(&self) -> bool {
-        RESERVED.contains(&self.0.as_str())
+        RESERVED.contains(&self.as_str())
     }
 }
 
@@ -100,7 +105,7 @@ impl FromStr for Name {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         if is_name(text) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(Error::Name(text.chars().take(80).collect()))
         }

@@ -10,7 +10,7 @@ mod query;
 mod words;
 
 pub use answer::{Found, HITS_MAX, Hit, Page, Sort};
-pub use document::{Document, Field, PROGRAMS_MAX, WORDS_MAX};
+pub use document::{Document, Field, Kernels, PROGRAMS_MAX, WORDS_MAX};
 pub use kernel::KernelVersion;
 pub use query::{FIELDS, Filter, QUERY_BYTES_MAX, Query, QueryError, TERMS_MAX, Word};
 pub use words::{WORD_BYTES_MAX, words};

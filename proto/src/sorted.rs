@@ -20,6 +20,10 @@ impl<K, V> Sorted<K, V> {
         self.0.is_empty()
     }
 
+    pub fn as_slice(&self) -> &[(K, V)] {
+        &self.0
+    }
+
     pub fn iter(&self) -> Iter<'_, K, V> {
         self.0.iter().map(|(key, value)| (key, value))
     }

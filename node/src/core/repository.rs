@@ -113,6 +113,7 @@ impl Repository {
         for (key, mut log) in restored.logs {
             let whole = log.whole.as_ref().map_or(0, |whole| whole.size);
             log.facts.whole_up_to(whole);
+            log.facts.shrink();
             facts.insert(key, log.facts);
             let log = Log {
                 whole: log.whole,

@@ -93,6 +93,7 @@ impl State {
                     return;
                 };
                 self.seen.insert(id, seen);
+                self.index.shrink();
             }
         }
     }
@@ -117,10 +118,9 @@ impl State {
                 return None;
             }
             let trusted = shown.is_trusted(repo, &name);
-            let held = self.index.get(&repo.id, &name);
-            let is_same = held.is_some_and(|held| {
-                held.manifest == shown.manifest && held.document.version == shown.version
-            });
+            let is_same = self
+                .index
+                .has(&repo.id, &name, &shown.version, &shown.manifest);
             if is_same && !had_no_facts.contains(&name) {
                 self.index.mark(&repo.id, &name, trusted, shown.deprecated);
                 continue;
@@ -149,7 +149,7 @@ impl State {
 
     /// Takes out what of a repository is not wanted any more.
     fn keep_only(&mut self, repo: &RepoId, wanted: &BTreeMap<Name, Shown>) {
-        let held = self.index.of_repo(repo).map(|entry| &entry.document.name);
+        let held = self.index.of_repo(repo);
         let gone: Vec<Name> = held
             .filter(|name| !wanted.contains_key(name))
             .cloned()

@@ -1,7 +1,7 @@
 //! The index: which packages have a word or a fact. In memory, made anew at start.
 //!
 //! Words and facts lead to the packages that have them. Nothing is kept of a package but its
-//! document: what is to be taken out follows from it again.
+//! document, packed: what is to be taken out follows from it again.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::cmp::Ordering;
@@ -9,9 +9,12 @@ use std::collections::BTreeMap;
 
 use skep_proto::hash::Sha256;
 use skep_proto::id::RepoId;
-use skep_proto::name::{Name, RepoRef};
-use skep_proto::search::{Document, Field, Filter, HITS_MAX, Page, Query, Sort, Word, words};
+use skep_proto::name::{Name, RepoRef, Version};
+use skep_proto::search::{
+    Document, Field, Filter, HITS_MAX, Kernels, Page, Query, Sort, Word, words,
+};
 
+use super::packed::Packed;
 use super::rank::{EXACT, Fit, NAMED};
 
 /// Room for the index, in bytes as [`weight_of`] counts them: some hundred thousand packages as they
@@ -50,11 +53,38 @@ pub struct Index {
     bytes_max: usize,
 }
 
+/// An [`Entry`] as it is kept.
 #[derive(Debug)]
 struct Slot {
-    entry: Entry,
+    repo: RepoId,
+    manifest: Sha256,
+    name: Name,
+    version: Version,
+    kernels: Kernels,
+    packed: Packed,
+    published_at: u64,
+    deprecated: bool,
+    trusted: bool,
     words: u32,
     bytes: usize,
+}
+
+impl Slot {
+    fn document(&self) -> Document {
+        let (name, version) = (self.name.clone(), self.version.clone());
+        self.packed.read(name, version, self.kernels.clone())
+    }
+
+    fn entry(&self) -> Entry {
+        Entry {
+            repo: self.repo,
+            manifest: self.manifest,
+            document: self.document(),
+            published_at: self.published_at,
+            deprecated: self.deprecated,
+            trusted: self.trusted,
+        }
+    }
 }
 
 /// A package that has a word.
@@ -68,9 +98,9 @@ struct Posting {
 
 /// What was found, best first, and how many there are in all.
 #[derive(Debug)]
-pub struct Matches<'a> {
+pub struct Matches {
     pub total: usize,
-    pub entries: Vec<&'a Entry>,
+    pub entries: Vec<Entry>,
 }
 
 impl Index {
@@ -108,15 +138,16 @@ impl Index {
         self.words.len()
     }
 
-    pub fn get(&self, repo: &RepoId, name: &Name) -> Option<&Entry> {
-        let slot = *self.places.get(repo)?.get(name)?;
-        self.slot(slot).map(|slot| &slot.entry)
+    /// Whether a package is in it with this very release.
+    pub fn has(&self, repo: &RepoId, name: &Name, version: &Version, manifest: &Sha256) -> bool {
+        let slot = self.places.get(repo).and_then(|it| it.get(name));
+        let slot = slot.and_then(|slot| self.slot(*slot));
+        slot.is_some_and(|slot| slot.version == *version && slot.manifest == *manifest)
     }
 
-    /// The packages of a repository, by name.
-    pub fn of_repo(&self, repo: &RepoId) -> impl Iterator<Item = &Entry> {
-        let places = self.places.get(repo).into_iter().flatten();
-        places.filter_map(|(_, slot)| Some(&self.slot(*slot)?.entry))
+    /// The packages of a repository, in order.
+    pub fn of_repo(&self, repo: &RepoId) -> impl Iterator<Item = &Name> {
+        self.places.get(repo).into_iter().flat_map(BTreeMap::keys)
     }
 
     pub fn repos(&self) -> impl Iterator<Item = &RepoId> {
@@ -128,7 +159,8 @@ impl Index {
         self.remove(&entry.repo, &entry.document.name);
         let bag = entry.document.bag();
         let facts = facts(&entry.document);
-        let bytes = weight_of(&entry.document, bag.keys(), &facts);
+        let packed = Packed::of(&entry.document);
+        let bytes = weight_of(&packed, bag.keys(), &facts);
         if self.bytes.saturating_add(bytes) > self.bytes_max {
             return Err(Full);
         }
@@ -170,7 +202,15 @@ impl Index {
         self.all_words += u64::from(all_words);
         self.bytes += bytes;
         let made = Box::new(Slot {
-            entry,
+            repo: entry.repo,
+            manifest: entry.manifest,
+            name: entry.document.name,
+            version: entry.document.version,
+            kernels: entry.document.kernels,
+            packed,
+            published_at: entry.published_at,
+            deprecated: entry.deprecated,
+            trusted: entry.trusted,
             words: all_words,
             bytes,
         });
@@ -192,7 +232,8 @@ impl Index {
         let Some(gone) = self.slots.get_mut(slot as usize).and_then(Option::take) else {
             return;
         };
-        for word in gone.entry.document.bag().into_keys() {
+        let document = gone.document();
+        for word in document.bag().into_keys() {
             if let Some(postings) = self.words.get_mut(word.as_str()) {
                 postings.retain(|it| it.slot != slot);
                 if postings.is_empty() {
@@ -200,7 +241,7 @@ impl Index {
                 }
             }
         }
-        for fact in facts(&gone.entry.document) {
+        for fact in facts(&document) {
             if let Some(slots) = self.facts.get_mut(fact.as_str()) {
                 slots.retain(|it| *it != slot);
                 if slots.is_empty() {
@@ -214,13 +255,20 @@ impl Index {
         self.free.push(slot);
     }
 
+    /// Gives back the spare places of lists that grew: they double, and most stay as they are.
+    pub fn shrink(&mut self) {
+        self.words.values_mut().for_each(Vec::shrink_to_fit);
+        self.facts.values_mut().for_each(Vec::shrink_to_fit);
+        self.slots.shrink_to_fit();
+    }
+
     /// What can change while a release stays: no word and no fact.
     pub fn mark(&mut self, repo: &RepoId, name: &Name, trusted: bool, deprecated: bool) {
         let slot = self.places.get(repo).and_then(|it| it.get(name));
         let slot = slot.and_then(|slot| self.slots.get_mut(*slot as usize)?.as_mut());
         if let Some(slot) = slot {
-            slot.entry.trusted = trusted;
-            slot.entry.deprecated = deprecated;
+            slot.trusted = trusted;
+            slot.deprecated = deprecated;
         }
     }
 
@@ -230,7 +278,7 @@ impl Index {
         query: &Query,
         page: &Page,
         repo_of: &dyn Fn(&RepoRef) -> Option<RepoId>,
-    ) -> Matches<'_> {
+    ) -> Matches {
         let mut fitting = Fitting::all(self);
         for filter in &query.filters {
             fitting.filter(filter, repo_of);
@@ -278,15 +326,15 @@ impl<'a> Fitting<'a> {
             Filter::Type(values) => self.fact("type", values),
             Filter::License(values) => self.fact("license", values),
             Filter::Arch(values) => self.fact("arch", values),
-            Filter::Kernel(kernels) => self.retain(|entry| {
+            Filter::Kernel(kernels) => self.retain(|slot| {
                 let mut kernels = kernels.iter();
-                kernels.any(|kernel| entry.document.runs_on(kernel))
+                kernels.any(|kernel| slot.kernels.have(kernel))
             }),
             Filter::Repo(repos) => {
                 let repos: Vec<RepoId> = repos.iter().filter_map(repo_of).collect();
-                self.retain(|entry| repos.contains(&entry.repo));
+                self.retain(|slot| repos.contains(&slot.repo));
             }
-            Filter::Trusted(trusted) => self.retain(|entry| entry.trusted == *trusted),
+            Filter::Trusted(trusted) => self.retain(|slot| slot.trusted == *trusted),
         }
     }
 
@@ -301,10 +349,10 @@ impl<'a> Fitting<'a> {
         self.slots.retain(|slot| having.binary_search(slot).is_ok());
     }
 
-    fn retain(&mut self, fits: impl Fn(&Entry) -> bool) {
+    fn retain(&mut self, fits: impl Fn(&Slot) -> bool) {
         let index = self.index;
         self.slots
-            .retain(|slot| index.slot(*slot).is_some_and(|slot| fits(&slot.entry)));
+            .retain(|slot| index.slot(*slot).is_some_and(&fits));
     }
 
     fn word(&mut self, word: &Word) {
@@ -332,9 +380,8 @@ impl<'a> Fitting<'a> {
         if word.parts.len() > 1 {
             let counts = &mut self.counts;
             with.retain(|slot| {
-                let stands = index
-                    .slot(*slot)
-                    .is_some_and(|it| stands_in(word, &it.entry));
+                let slot_of = index.slot(*slot);
+                let stands = slot_of.is_some_and(|it| stands_in(word, &it.document()));
                 if !stands {
                     counts[*slot as usize] = 0;
                 }
@@ -368,13 +415,13 @@ impl<'a> Fitting<'a> {
         let index = self.index;
         for posting in index.words.get(typed.as_str()).into_iter().flatten() {
             let slot = index.slot(posting.slot);
-            if slot.is_some_and(|slot| slot.entry.document.name.fold().as_str() == typed) {
+            if slot.is_some_and(|slot| slot.name.fold().as_str() == typed) {
                 self.scores[posting.slot as usize] += NAMED;
             }
         }
     }
 
-    fn page(self, query: &Query, page: &Page) -> Matches<'a> {
+    fn page(self, query: &Query, page: &Page) -> Matches {
         let Self {
             index,
             slots,
@@ -382,15 +429,14 @@ impl<'a> Fitting<'a> {
             ..
         } = self;
         let found = slots.iter().filter_map(|slot| {
-            let entry = &index.slot(*slot)?.entry;
-            Some((scores[*slot as usize], entry))
+            Some((scores[*slot as usize], index.slot(*slot)?))
         });
-        let mut found: Vec<(f64, &Entry)> = found.collect();
-        let by_name = |a: &Entry, b: &Entry| {
-            let names = a.document.name.as_str().cmp(b.document.name.as_str());
+        let mut found: Vec<(f64, &Slot)> = found.collect();
+        let by_name = |a: &Slot, b: &Slot| {
+            let names = a.name.as_str().cmp(b.name.as_str());
             names.then_with(|| a.repo.cmp(&b.repo))
         };
-        let order = |a: &(f64, &Entry), b: &(f64, &Entry)| -> Ordering {
+        let order = |a: &(f64, &Slot), b: &(f64, &Slot)| -> Ordering {
             let first = match page.sort {
                 Sort::Best if !query.words.is_empty() => b.0.total_cmp(&a.0),
                 Sort::Newest => b.1.published_at.cmp(&a.1.published_at),
@@ -409,7 +455,7 @@ impl<'a> Fitting<'a> {
         let entries = found.into_iter().skip(page.offset);
         Matches {
             total,
-            entries: entries.map(|(_, entry)| entry).collect(),
+            entries: entries.map(|(_, slot)| slot.entry()).collect(),
         }
     }
 }
@@ -433,8 +479,8 @@ impl Index {
 }
 
 /// Whether the parts of a word stand beside each other in one text.
-fn stands_in(word: &Word, entry: &Entry) -> bool {
-    let mut texts = entry.document.texts();
+fn stands_in(word: &Word, document: &Document) -> bool {
+    let mut texts = document.texts();
     texts.any(|(field, text)| {
         let text: Vec<String> = match word.in_name && field != Field::Name {
             true => Vec::new(),
@@ -464,17 +510,13 @@ fn facts(document: &Document) -> Vec<String> {
 /// What one package takes, in bytes: its texts, and a posting and perhaps a word of its own for each
 /// word.
 fn weight_of<'a>(
-    document: &Document,
+    packed: &Packed,
     words: impl Iterator<Item = &'a String>,
     facts: &[String],
 ) -> usize {
-    let texts: usize = document
-        .texts()
-        .map(|(_, text)| text.len() + size_of::<String>())
-        .sum();
     let words: usize = words.map(|word| word.len() + WORD_BYTES).sum();
     let facts: usize = facts.iter().map(|fact| fact.len() + WORD_BYTES).sum();
-    size_of::<Slot>() + texts + words + facts
+    size_of::<Slot>() + packed.len() + words + facts
 }
 
 /// What a word takes besides its letters: an entry of the tree, a list and a posting in it.

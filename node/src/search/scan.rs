@@ -10,12 +10,12 @@ use super::index::{Entry, Matches};
 use super::rank::{EXACT, Fit, NAMED};
 
 /// [`super::Index::find`], on packages that are in no index.
-pub fn find<'a>(
-    entries: &'a [Entry],
+pub fn find(
+    entries: &[Entry],
     query: &Query,
     page: &Page,
     repo_of: &dyn Fn(&RepoRef) -> Option<RepoId>,
-) -> Matches<'a> {
+) -> Matches {
     let read: Vec<Vec<(Field, String)>> = entries.iter().map(|it| read(&it.document)).collect();
     let all_words: usize = read.iter().map(Vec::len).sum();
     let mut scores = vec![0.0; entries.len()];
@@ -66,7 +66,7 @@ pub fn find<'a>(
         .take(page.limit.min(HITS_MAX));
     Matches {
         total: found.len(),
-        entries: shown.map(|(_, entry)| *entry).collect(),
+        entries: shown.map(|(_, entry)| (*entry).clone()).collect(),
     }
 }
 
@@ -116,7 +116,7 @@ fn holds(filter: &Filter, entry: &Entry, repo_of: &dyn Fn(&RepoRef) -> Option<Re
         Filter::Type(types) => any(types, &document.types),
         Filter::License(licenses) => any(licenses, &document.licenses),
         Filter::Arch(arches) => any(arches, &document.arches),
-        Filter::Kernel(kernels) => kernels.iter().any(|kernel| document.runs_on(kernel)),
+        Filter::Kernel(kernels) => kernels.iter().any(|kernel| document.kernels.have(kernel)),
         Filter::Repo(repos) => repos.iter().any(|repo| repo_of(repo) == Some(entry.repo)),
         Filter::Trusted(trusted) => entry.trusted == *trusted,
     }

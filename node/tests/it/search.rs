@@ -9,7 +9,7 @@ use skep_node::search::{Entry, Full, INDEX_BYTES_MAX, Index, Page, Query, Sort, 
 use skep_proto::hash::Sha256;
 use skep_proto::id::RepoId;
 use skep_proto::name::{Name, RepoRef};
-use skep_proto::search::{Document, HITS_MAX, WORDS_MAX};
+use skep_proto::search::{Document, HITS_MAX, Kernels, WORDS_MAX};
 
 /// Words that begin like others, that only differ in case, and text that means harm.
 const WORDS: [&str; 22] = [
@@ -109,8 +109,10 @@ fn entry() -> impl Strategy<Value = Entry> {
                 types: sorted(facts.1),
                 programs,
                 arches: sorted(facts.2),
-                kernel_min: kernels.0.first().and_then(|it| it.parse().ok()),
-                kernels_tested: kernels.1.iter().filter_map(|it| it.parse().ok()).collect(),
+                kernels: Kernels {
+                    earliest: kernels.0.first().and_then(|it| it.parse().ok()),
+                    tested: kernels.1.iter().filter_map(|it| it.parse().ok()).collect(),
+                },
             };
             Entry {
                 repo: repo(number),
@@ -274,8 +276,10 @@ fn package(name: &str, description: &str) -> Entry {
             types: Vec::new(),
             programs: Vec::new(),
             arches: Vec::new(),
-            kernel_min: None,
-            kernels_tested: Vec::new(),
+            kernels: Kernels {
+                earliest: None,
+                tested: Vec::new(),
+            },
         },
         published_at: 0,
         deprecated: false,

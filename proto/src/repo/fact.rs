@@ -184,6 +184,13 @@ impl LogFacts {
             .push(u32::try_from(raw.len()).unwrap_or(u32::MAX));
     }
 
+    /// Gives back the spare places of a log that was read whole: it grew by doubling.
+    pub fn shrink(&mut self) {
+        self.facts.shrink_to_fit();
+        self.lengths.shrink_to_fit();
+        self.tree.shrink();
+    }
+
     pub fn len(&self) -> usize {
         self.facts.len()
     }

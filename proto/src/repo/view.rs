@@ -181,7 +181,7 @@ impl View {
 
     /// The records from which [`View::hash`] follows: deterministic CBOR of each key and value.
     pub fn records(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        record::records(self)
+        record::records(self).collect()
     }
 }
 

@@ -32,9 +32,14 @@ pub struct Document {
     pub programs: Vec<String>,
     /// Architectures that its files are built for, sorted.
     pub arches: Vec<String>,
-    /// The earliest kernel, and those that it was tested on, as its author says.
-    pub kernel_min: Option<KernelVersion>,
-    pub kernels_tested: Vec<KernelVersion>,
+    pub kernels: Kernels,
+}
+
+/// The kernels that it runs on, as its author says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kernels {
+    pub earliest: Option<KernelVersion>,
+    pub tested: Vec<KernelVersion>,
 }
 
 /// Where a word stands.
@@ -88,8 +93,10 @@ impl Document {
             types: sorted(programs.iter().filter_map(|it| it.kind.as_ref().map(lower))),
             programs: exact(named.filter(|it| seen.insert(*it)).cloned()),
             arches: sorted(manifest.files.iter().filter_map(|file| file.arch.clone())),
-            kernel_min: kernel.and_then(|it| it.min.as_ref()?.parse().ok()),
-            kernels_tested: exact(tested.iter().filter_map(|it| it.parse().ok())),
+            kernels: Kernels {
+                earliest: kernel.and_then(|it| it.min.as_ref()?.parse().ok()),
+                tested: exact(tested.iter().filter_map(|it| it.parse().ok())),
+            },
         }
     }
 
@@ -123,13 +130,15 @@ impl Document {
         }
         bag
     }
+}
 
-    /// Whether its author says that it runs on a kernel: it is no earlier than the earliest one, or
-    /// one that it was tested on. Of who says nothing, nothing is known.
-    pub fn runs_on(&self, kernel: &KernelVersion) -> bool {
-        let late_enough = self.kernel_min.as_ref();
-        late_enough.is_some_and(|min| kernel.is_at_least(min))
-            || self.kernels_tested.iter().any(|tested| tested.fits(kernel))
+impl Kernels {
+    /// Whether a kernel is no earlier than the earliest one, or one that was tested. Of who says
+    /// nothing, nothing is known.
+    pub fn have(&self, kernel: &KernelVersion) -> bool {
+        let late_enough = self.earliest.as_ref();
+        late_enough.is_some_and(|earliest| kernel.is_at_least(earliest))
+            || self.tested.iter().any(|tested| tested.fits(kernel))
     }
 }
 

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use crate::hash::Sha256;
+use crate::sorted::Sorted;
 
 /// Most records below a prefix that are hashed and sent as records; more have sixteen children.
 pub const RECORDS_MAX: usize = 16;
@@ -212,9 +213,8 @@ impl Node {
 /// The root over `records`, each with its path, without keeping a trie. Of two records with one path
 /// the later counts.
 pub fn root_of(records: impl IntoIterator<Item = (Path, Vec<u8>)>) -> Sha256 {
-    let records: BTreeMap<Path, Vec<u8>> = records.into_iter().collect();
-    let records: Vec<(Path, Vec<u8>)> = records.into_iter().collect();
-    root_below(&records, 0)
+    let records: Sorted<Path, Vec<u8>> = records.into_iter().collect();
+    root_below(records.as_slice(), 0)
 }
 
 /// The hash of the records of one prefix of `depth` nibbles, sorted by path.

@@ -36,6 +36,11 @@ impl Tree {
         self.levels.first().map_or(&[], Vec::as_slice)
     }
 
+    /// Gives back the spare places of its rows.
+    pub(crate) fn shrink(&mut self) {
+        self.levels.iter_mut().for_each(Vec::shrink_to_fit);
+    }
+
     pub fn push(&mut self, leaf: Sha256) {
         let mut hash = leaf;
         for level in 0.. {

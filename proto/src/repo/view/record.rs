@@ -8,7 +8,7 @@ use crate::repo::authority::Handle;
 use crate::sync::trie::{root_of, view_record};
 
 /// CBOR of every record's key and value, unsorted.
-pub(super) fn records(view: &View) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub(super) fn records(view: &View) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
     let handles = view.authority.handles.values();
     let handles = handles.map(|h| (id(0, h.id.as_bytes()), handle(view, h)));
     let packages = view.packages.iter();
@@ -28,13 +28,11 @@ pub(super) fn records(view: &View) -> Vec<(Vec<u8>, Vec<u8>)> {
         .chain(notes_of)
         .chain(attestations)
         .chain(members)
-        .collect()
 }
 
 /// SHA-256("skep-view/1\n" ‖ root of the trie over the records).
 pub(super) fn view_hash(view: &View) -> Sha256 {
-    let records = records(view);
-    let records = records.iter().map(|(key, record)| view_record(key, record));
+    let records = records(view).map(|(key, record)| view_record(&key, &record));
     Sha256::of(&[b"skep-view/1\n", root_of(records).as_bytes()])
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::said::Said;
+use super::said::{Published, Said};
 use super::{Claim, Flag, Package, Pending, Release, ReleaseState};
 use crate::hash::Sha256;
 use crate::id::HandleId;
@@ -25,18 +25,18 @@ impl Judge<'_> {
     pub(super) fn package(&self, owned: &Owned) -> Option<Package> {
         let owner = self.authority.handles.get(&owned.owner)?;
         let name = &owned.name;
-        let versions = self.said.published.get(name).into_iter().flatten();
+        let published = self.said.published(name);
+        let versions = published.chunk_by(|a, b| a.version == b.version);
+        let releases = versions.filter_map(|published| {
+            let version = published.first()?.version;
+            Some((version.clone(), self.release(owner, name, version, published)))
+        });
         Some(Package {
             name: name.clone(),
             owner: owner.id,
             suspended: self.suspended(&Subject::Package(name.clone())),
             deprecated: self.status(owner, name, None, StatusState::Deprecated),
-            releases: versions
-                .map(|(version, keys)| {
-                    let release = self.release(owner, name, version, keys);
-                    ((*version).clone(), release)
-                })
-                .collect(),
+            releases: releases.collect(),
         })
     }
 
@@ -45,9 +45,9 @@ impl Judge<'_> {
         owner: &Handle,
         name: &Name,
         version: &Version,
-        keys: &BTreeMap<Key, (Sha256, u64)>,
+        published: &[Published<'_>],
     ) -> Release {
-        let claims = self.claims(name, version, keys);
+        let claims = self.claims(name, version, published);
         let eligible: Vec<Sha256> = claims
             .iter()
             .filter(|(_, claim)| self.lacks(owner, claim).is_none())
@@ -79,14 +79,15 @@ impl Judge<'_> {
         &self,
         name: &Name,
         version: &Version,
-        keys: &BTreeMap<Key, (Sha256, u64)>,
+        published: &[Published<'_>],
     ) -> Sorted<Sha256, Claim> {
-        let mut published: BTreeMap<Sha256, Vec<(Key, u64)>> = BTreeMap::new();
-        for (key, (manifest, index)) in keys {
-            published.entry(*manifest).or_default().push((*key, *index));
+        let mut by_manifest: BTreeMap<Sha256, Vec<(Key, u64)>> = BTreeMap::new();
+        for it in published {
+            let of_manifest = by_manifest.entry(it.manifest).or_default();
+            of_manifest.push((it.key, it.index));
         }
         let approved = self.said.approved.get(&(name, version));
-        let claims = published.into_iter().map(|(manifest, published)| {
+        let claims = by_manifest.into_iter().map(|(manifest, published)| {
             let handles = approved.and_then(|approved| approved.get(&manifest));
             let handles = handles.into_iter().flatten();
             let claim = Claim {

@@ -14,15 +14,23 @@ use crate::repo::sequence::EntryRef;
 
 type ReleaseKey<'a> = (&'a Name, &'a Version);
 type StatusKey<'a> = (&'a Name, Option<&'a Version>, StatusState);
-/// The manifest that each key published first, and where.
-type Published = BTreeMap<Key, (Sha256, u64)>;
+/// A manifest that a key of the owner published, and where.
+pub(super) struct Published<'a> {
+    name: &'a Name,
+    pub(super) version: &'a Version,
+    pub(super) key: Key,
+    pub(super) manifest: Sha256,
+    pub(super) index: u64,
+}
+
 /// By manifest and approver: which keys, and where.
 type Approved = BTreeMap<Sha256, BTreeMap<HandleId, BTreeMap<Key, u64>>>;
 
 #[derive(Default)]
 pub(super) struct Said<'a> {
-    /// By the owner's keys.
-    pub(super) published: BTreeMap<&'a Name, BTreeMap<&'a Version, Published>>,
+    /// The first of each key for each release, sorted by name, version and key: a list, since of
+    /// most releases there is one, and a tree of trees takes a kilobyte for it.
+    published: Vec<Published<'a>>,
     /// Where a key published another manifest after its first.
     pub(super) repeated: BTreeMap<ReleaseKey<'a>, Vec<EntryRef>>,
     pub(super) approved: BTreeMap<ReleaseKey<'a>, Approved>,
@@ -51,7 +59,15 @@ impl<'a> Said<'a> {
                 }
             }
         }
+        said.keep_first();
         said
+    }
+
+    /// What the owner of a name published under it, sorted by version and key.
+    pub(super) fn published(&self, name: &Name) -> &[Published<'a>] {
+        let from = self.published.partition_point(|it| it.name < name);
+        let to = self.published.partition_point(|it| it.name <= name);
+        &self.published[from..to]
     }
 
     /// Reviews and advisories by name.
@@ -76,7 +92,13 @@ impl<'a> Said<'a> {
                 name,
                 version,
                 manifest,
-            } if by.owns(name) => self.publish((name, version), at, *manifest),
+            } if by.owns(name) => self.published.push(Published {
+                name,
+                version,
+                key: at.key,
+                manifest: *manifest,
+                index: at.index,
+            }),
             Fact::Approve {
                 name,
                 version,
@@ -111,13 +133,21 @@ impl<'a> Said<'a> {
         }
     }
 
-    fn publish(&mut self, (name, version): ReleaseKey<'a>, at: EntryRef, manifest: Sha256) {
-        let versions = self.published.entry(name).or_default();
-        let keys = versions.entry(version).or_default();
-        let (first, _) = *keys.entry(at.key).or_insert((manifest, at.index));
-        if first != manifest {
-            self.repeated.entry((name, version)).or_default().push(at);
-        }
+    /// Of what a key published under one version the first counts.
+    fn keep_first(&mut self) {
+        // Stable: what a key published first stands first.
+        let release = |it: &Published<'a>| (it.name, it.version, it.key);
+        self.published.sort_by_key(release);
+        let repeated = &mut self.repeated;
+        self.published.dedup_by(|later, first| {
+            let again = release(later) == release(first);
+            if again && later.manifest != first.manifest {
+                let (key, index) = (later.key, later.index);
+                let of_release = repeated.entry((first.name, first.version)).or_default();
+                of_release.push(EntryRef { key, index });
+            }
+            again
+        });
     }
 
     fn attest(&mut self, subject: Sha256, note: Note) {
