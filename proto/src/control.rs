@@ -492,11 +492,20 @@ pub struct Mirror {
     /// What they have now, and will have when everything is as the rules want it.
     pub held_bytes: u64,
     pub planned_bytes: u64,
+    pub stays: Vec<MirrorStay>,
     pub rules: Vec<MirrorRule>,
     /// What is not as it should be comes first.
     pub releases: Vec<MirrorLine>,
     /// How many releases are not among them.
     pub left_off: usize,
+}
+
+/// How much of what is here no rule lets go, and no quota.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MirrorStay {
+    /// In the words of [`MirrorLine::why`].
+    pub why: String,
+    pub size_bytes: u64,
 }
 
 /// A rule, or a release that is kept by name.
