@@ -4,7 +4,9 @@
 mod commit;
 mod compare;
 mod export;
+mod yanks;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
@@ -20,13 +22,13 @@ pub(crate) use export::export;
 const READ_BYTES: usize = 1 << 20;
 
 /// Which file was read, as far as the file system tells: what is read again is proven again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileId {
     device: u64,
     inode: u64,
     size: u64,
     changed: (i64, i64),
-    expect: Option<RepoId>,
+    expect: BTreeSet<RepoId>,
 }
 
 /// A file that was read and proven, until somebody asks that it be taken.
@@ -36,7 +38,7 @@ pub(crate) struct Known {
 }
 
 /// Which file this is. Only a regular one can be read twice.
-pub(crate) fn id_of(file: &File, expect: Option<RepoId>) -> Result<FileId, Refused> {
+pub(crate) fn id_of(file: &File, expect: &BTreeSet<RepoId>) -> Result<FileId, Refused> {
     let metadata = file.metadata().map_err(|e| unreadable(&e))?;
     if !metadata.is_file() {
         let message = "a .skep file is read twice, which only a regular file can be";
@@ -51,17 +53,17 @@ pub(crate) fn id_of(file: &File, expect: Option<RepoId>) -> Result<FileId, Refus
         inode: metadata.ino(),
         size: metadata.len(),
         changed: (metadata.ctime(), metadata.ctime_nsec()),
-        expect,
+        expect: expect.clone(),
     })
 }
 
 /// Reads a file to its end. `told` hears how many bytes are behind, and may end it.
 pub(crate) fn check(
     file: &File,
-    expect: Option<RepoId>,
+    expect: &BTreeSet<RepoId>,
     mut told: impl FnMut(u64) -> Result<(), Refused>,
 ) -> Result<Checked, Refused> {
-    let mut check = Check::new(expect);
+    let mut check = Check::new(expect.clone());
     let mut buffer = vec![0; READ_BYTES];
     let mut at = 0;
     loop {
@@ -88,9 +90,10 @@ fn not_taken(error: &bundle::Error) -> Refused {
             Refusal::Untrusted,
             "skep bundle export REPO/NAME -o FILE makes one",
         ),
-        Error::OtherRepository { .. } => (
+        Error::NotExpected(_) => (
             Refusal::Untrusted,
-            "ask whoever gave you the file which repository it is of; skep bundle show FILE",
+            "skep bundle show FILE lists its repositories; name each, if its owner tells the same id: \
+             --expect ID --expect ID",
         ),
         Error::Cut { .. } | Error::Trailing(_) => {
             (Refusal::Untrusted, "copy the file again, whole")

@@ -110,6 +110,13 @@ impl Snapshot {
         }
     }
 
+    /// Of all releases that are here, in bytes, each with all its files: what a quota counts.
+    pub fn held_bytes(&self) -> u64 {
+        let holdings = self.stored().flat_map(|repo| repo.holdings.values());
+        let sizes = holdings.map(Holding::size_bytes);
+        sizes.fold(0, u64::saturating_add)
+    }
+
     /// Whether a blob may be served to peers in a repository.
     pub fn offers(&self, repo: &RepoId, hash: &Blake3) -> bool {
         let repo = self.repos.get(repo);

@@ -85,6 +85,8 @@ use skep_proto::id::RepoId;
 use skep_proto::key::Key;
 use skep_proto::log::checkpoint::Checkpoint;
 
+pub(crate) use durable::write_back;
+
 pub use change::{Change, FACT_KEY_BYTES_MAX, FACT_VALUE_BYTES_MAX, FactKind, Loaded};
 pub use event::Event;
 pub use faults::{Faults, POINTS, UnknownPoint};

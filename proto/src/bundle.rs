@@ -30,6 +30,9 @@ pub use document::DOCUMENT_BYTES_MAX;
 pub use logs::{ENTRIES_MAX, Frames, Log};
 pub use releases::{Blob, LISTS_BYTES_MAX, NAMED_MAX, Release, WAITING_BYTES_MAX};
 
+/// Most repositories that an error names: a file may claim to be of many thousands.
+pub const NAMED_REPOS_MAX: usize = 8;
+
 /// Path of the contents.
 const CONTENTS_PATH: &str = "contents";
 
@@ -62,8 +65,8 @@ pub enum Error {
     Trailing(u64),
     #[error("it is cut off after {at} bytes{}", .size.map(|size| format!(" of {size}")).unwrap_or_default())]
     Cut { at: u64, size: Option<u64> },
-    #[error("it is of the repository {found}, not of {expected}")]
-    OtherRepository { expected: RepoId, found: RepoId },
+    #[error("it is of {}", not_expected(.0))]
+    NotExpected(Vec<RepoId>),
     #[error("it is of no repository")]
     NoRepository,
     #[error("`{0}` is not a root document with its signatures, as this program writes them")]
@@ -182,6 +185,23 @@ impl Plan {
     pub fn size_bytes(&self) -> u64 {
         let contents = contents::write(&self.items);
         size_bytes(contents.len() as u64, &self.items)
+    }
+}
+
+fn not_expected(repos: &[RepoId]) -> String {
+    let named = repos.iter().take(NAMED_REPOS_MAX);
+    let mut names: Vec<String> = named.map(ToString::to_string).collect();
+    let others = repos.len() - names.len();
+    if others > 0 {
+        names.push(format!("{others} more"));
+    }
+    let last = names.pop().unwrap_or_default();
+    match names.as_slice() {
+        [] => format!("the repository {last}, which is not expected"),
+        first => format!(
+            "the repositories {} and {last}, which are not expected",
+            first.join(", ")
+        ),
     }
 }
 

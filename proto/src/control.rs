@@ -9,6 +9,8 @@
 mod bundle;
 mod of_view;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::hash::{Blake3, Sha256};
@@ -17,7 +19,7 @@ use crate::key::Key;
 use crate::name::{Name, Version};
 use crate::search::{Found, Page};
 
-pub use bundle::{Bundle, BundleRelease, BundleRepo, Yanked};
+pub use bundle::{Bundle, BundleRelease, BundleRepo, Room, Take, Yanked};
 
 /// Version of this protocol: a command of another version says "restart the node" instead of guessing.
 pub const VERSION: u32 = 1;
@@ -137,15 +139,15 @@ pub enum Request {
     /// Reads a .skep file, whose descriptor comes with it, to its end: what it has, and what of that
     /// is new here. Progress comes meanwhile.
     CheckBundle {
-        expect: Option<RepoId>,
+        /// The repositories that it may be of; empty: any.
+        expect: BTreeSet<RepoId>,
     },
     /// The same, then takes what is new, of repositories that are followed.
     ImportBundle {
-        expect: Option<RepoId>,
+        expect: BTreeSet<RepoId>,
         /// Its files, though its logs are behind what is held.
         older: bool,
-        /// Offer the files to peers.
-        offer: bool,
+        take: Take,
     },
     /// Writes a .skep file of these releases, by reference, into the descriptor that comes with it.
     ExportBundle {
@@ -492,11 +494,20 @@ pub struct Mirror {
     /// What they have now, and will have when everything is as the rules want it.
     pub held_bytes: u64,
     pub planned_bytes: u64,
+    pub stays: Vec<MirrorStay>,
     pub rules: Vec<MirrorRule>,
     /// What is not as it should be comes first.
     pub releases: Vec<MirrorLine>,
     /// How many releases are not among them.
     pub left_off: usize,
+}
+
+/// How much of what is here no rule lets go, and no quota.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MirrorStay {
+    /// In the words of [`MirrorLine::why`].
+    pub why: String,
+    pub size_bytes: u64,
 }
 
 /// A rule, or a release that is kept by name.

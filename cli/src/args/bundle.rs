@@ -21,12 +21,17 @@ pub(crate) enum Action {
         output: PathBuf,
     },
     /// Check a .skep file to its end, then take what is new of it; no network is used
+    ///
+    /// What is carried in is offered to peers, and stays until a person lets it go, also above
+    /// `quota` of config.toml: that is said before it is taken. A rule of `skep mirror` that is for
+    /// the package decides about it as about what it fetched.
     Import {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
-        /// The repository that it must be of; one that is not followed yet is followed unasked
+        /// A repository that the files may be of, and no others: once for each of several. One that is
+        /// not followed yet is followed unasked
         #[arg(long, value_name = "ID")]
-        expect: Option<String>,
+        expect: Vec<String>,
         /// Say what would be new, and take nothing
         #[arg(long)]
         dry_run: bool,

@@ -108,6 +108,10 @@ pub(crate) const EXAMPLES: &[Examples] = &[
                 "of that repository, or not at all",
             ),
             (
+                "skep bundle import all.skep --expect ID --expect ID",
+                "of those two, and no other",
+            ),
+            (
                 "skep bundle import drop.skep --dry-run",
                 "what would be new",
             ),

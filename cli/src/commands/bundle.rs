@@ -15,9 +15,11 @@ use crate::args::bundle::{Action, Bundle as Args};
 use crate::client::{Client, unexpected};
 use crate::error::{CliError, Exit, Hint, Result, quoted};
 use crate::report::Report;
+use import::Import;
 
 pub(crate) use export::{Output, export};
-pub(crate) use import::{Import, import};
+pub(crate) use import::{check, follow, take};
+pub(crate) use said::exact;
 
 pub(crate) async fn run(args: &Args, session: &Session<'_>) -> Result<Report> {
     match &args.action {
@@ -39,10 +41,9 @@ pub(crate) async fn run(args: &Args, session: &Session<'_>) -> Result<Report> {
             older,
         } => {
             let how = Import {
-                expect: import::expected(expect.as_deref())?,
+                expect: import::expected(expect)?,
                 dry_run: *dry_run,
                 older: *older,
-                offer: true,
             };
             let mut client = match dry_run {
                 true => Client::looking(session).await?,

@@ -15,7 +15,7 @@ use skep_proto::package::dsse::{IN_TOTO, envelope};
 use skep_proto::package::manifest::Manifest;
 use skep_proto::ticket::Ticket;
 
-use file::{get_from, is_file};
+use file::{get_from, is_file, take_release};
 
 use super::parse::parse_package;
 use super::release::{against, called, checked_manifest, refused, release, signatures};
@@ -29,10 +29,10 @@ use crate::report::{Report, Value};
 use snippet::Target;
 
 pub(crate) async fn run(args: &Get, session: &Session<'_>) -> Result<Report> {
-    if is_file(&args.reference) {
+    if let Some(path) = file_of(args) {
         // Everything that proves it is in the file: nobody is asked.
         let mut client = Client::connect_offline(session).await?;
-        let got = get_from(args, session, &mut client).await;
+        let got = get_from(path, args, session, &mut client).await;
         client.close().await;
         return got;
     }
@@ -53,6 +53,11 @@ pub(crate) async fn run(args: &Get, session: &Session<'_>) -> Result<Report> {
     let got = get(ticket.as_ref(), args, session, &mut client).await;
     client.close().await;
     got
+}
+
+/// The .skep file that is meant.
+fn file_of(args: &Get) -> Option<&Path> {
+    is_file(&args.reference).then(|| Path::new(&args.reference))
 }
 
 /// The node that runs: one in here has no gateway that others could ask.
@@ -116,7 +121,7 @@ async fn get_release(
     for line in against(&release, "deprecated") {
         session.ui.warn(&line);
     }
-    fetch(&release, bytes, session, client).await?;
+    bring(&release, bytes, args, session, client).await?;
     let target = target.as_ref();
     let handed = match hand_over(&release, &found, args, target, session, client).await {
         // What was fetched long ago may be spoiled by now.
@@ -124,7 +129,7 @@ async fn get_release(
             if error.exit == Exit::Untrusted
                 && is_spoiled(&release, &found, session, client).await? =>
         {
-            fetch(&release, bytes, session, client).await?;
+            bring(&release, bytes, args, session, client).await?;
             hand_over(&release, &found, args, target, session, client).await?
         }
         handed => handed?,
@@ -148,7 +153,10 @@ fn request(reference: &str, args: &Get) -> Request {
 
 /// The line that gets this very release.
 fn again(release: &Release, args: &Get) -> String {
-    let mut line = format!("skep get {}@{}", called(release), release.version);
+    let mut line = match file_of(args) {
+        Some(path) => format!("skep get {}", quoted(path)),
+        None => format!("skep get {}@{}", called(release), release.version),
+    };
     if args.snippet.is_some() {
         line.push_str(" --snippet l3afd");
         let place = &args.place;
@@ -257,6 +265,20 @@ async fn list_packages(alias: &str, client: &mut Client) -> Result<CliError> {
 fn dsse(release: &Release) -> Report {
     let text = envelope(IN_TOTO, &release.payload.0, &signatures(release));
     Report::answer("get.dsse").verbatim("envelope", text)
+}
+
+/// Has the node take what is missing: of the file that is meant, else from peers.
+async fn bring(
+    release: &Release,
+    bytes: u64,
+    args: &Get,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<()> {
+    match file_of(args) {
+        Some(path) => take_release(path, release, session, client).await,
+        None => fetch(release, bytes, session, client).await,
+    }
 }
 
 /// Has the node fetch what is missing, and shows how far it is.

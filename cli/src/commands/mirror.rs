@@ -50,7 +50,7 @@ async fn act(args: &Mirror, session: &Session<'_>, client: &mut Client) -> Resul
         }
         Some(Action::Keep { release }) => keep(release, session, client).await,
         Some(Action::Unkeep { release }) => unkeep(release, session, client).await,
-        Some(Action::Status) => status(client).await,
+        Some(Action::Status) => status(session, client).await,
     }
 }
 
@@ -132,8 +132,15 @@ async fn list(session: &Session<'_>, client: &mut Client) -> Result<Report> {
     Ok(Report::list("mirror", rule_table(mirror.rules)))
 }
 
-async fn status(client: &mut Client) -> Result<Report> {
+async fn status(session: &Session<'_>, client: &mut Client) -> Result<Report> {
     let mirror = asked(client).await?;
+    if let Some(over) = above_quota(&mirror) {
+        session.ui.warn(&over);
+    }
+    let mut stays = Table::new(&["by", "size"]);
+    for stay in mirror.stays {
+        stays.push([stay.why.into(), Value::Size(stay.size_bytes)]);
+    }
     let mut releases = Table::new(&["release", "state", "size", "by", "because"]);
     for line in mirror.releases {
         releases.push([
@@ -150,8 +157,33 @@ async fn status(client: &mut Client) -> Result<Report> {
         .fact("held", Value::Size(mirror.held_bytes))
         .fact("planned", Value::Size(mirror.planned_bytes))
         .fact("left_off", mirror.left_off as u64)
+        .table("stays", stays)
         .table("rules", rule_table(mirror.rules))
         .table("releases", releases))
+}
+
+/// That more is here than the quota, and why.
+fn above_quota(mirror: &control::Mirror) -> Option<String> {
+    let quota = mirror
+        .quota_bytes
+        .filter(|quota| mirror.held_bytes > *quota)?;
+    let why = match mirror.planned_bytes > quota {
+        true => {
+            let stays = mirror.stays.iter();
+            let stays: Vec<String> = stays
+                .map(|stay| format!("{} by `{}`", size(stay.size_bytes), stay.why))
+                .collect();
+            format!(
+                "no rule lets go {}; what a person can: skep node gc --used --dry-run",
+                stays.join(", ")
+            )
+        }
+        false => "what is too much is about to go".to_owned(),
+    };
+    let (held, quota) = (size(mirror.held_bytes), size(quota));
+    Some(format!(
+        "{held} are here, and `quota` of config.toml is {quota}: {why}"
+    ))
 }
 
 /// Changes the file of a repository while nobody else does, and has the node read it.

@@ -4,11 +4,13 @@
 
 mod blobs;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
-use skep_proto::bundle::{Carried, Checked, Frames, Log, Release};
-use skep_proto::control::{Refusal, Refused};
+use skep_proto::bundle::{Blob, Carried, Checked, Frames, Log, Release};
+use skep_proto::control::{Refusal, Refused, Take};
+use skep_proto::hash::Blake3;
 use skep_proto::id::RepoId;
 use skep_proto::key::Key;
 use skep_proto::log::entry::Mark;
@@ -29,14 +31,15 @@ pub(crate) struct Taken<'a> {
     pub(crate) checked: &'a Checked,
     pub(crate) node: &'a Handle,
     pub(crate) store: &'a dyn Store,
-    pub(crate) why: HoldingReason,
+    pub(crate) take: Take,
 }
 
-/// Takes everything that is not held. `told` hears how many bytes of files are behind.
+/// Takes what is not held. `told` hears how many bytes of files, of how many, are behind.
 pub(crate) fn commit(
     taken: &Taken<'_>,
-    mut told: impl FnMut(u64) -> Result<(), Refused>,
+    mut told: impl FnMut(u64, u64) -> Result<(), Refused>,
 ) -> Result<(), Refused> {
+    let releases = taken.releases()?;
     for (repo, carried) in &taken.checked.repos {
         taken.documents(repo, carried)?;
         // A registrar's log says whose other logs are taken.
@@ -51,23 +54,50 @@ pub(crate) fn commit(
     }
     // Until their releases are held, the files are nobody's.
     let mut lease = taken.node.in_use().lease();
-    lease.add(taken.checked.blobs.iter().map(|blob| *blob.list.hash()));
-    let held = taken
-        .checked
-        .repos
-        .values()
-        .flat_map(|carried| &carried.releases);
-    lease.add(held.flat_map(|release| release.blobs.iter().map(|(hash, _)| *hash)));
-    blobs::take(taken.file, &taken.checked.blobs, taken.store, &mut told)?;
-    for (repo, carried) in &taken.checked.repos {
-        for release in &carried.releases {
-            taken.hold(repo, release)?;
-        }
+    let needed = releases.iter().flat_map(|(_, release)| &release.blobs);
+    let needed: BTreeSet<Blake3> = needed.map(|(hash, _)| *hash).collect();
+    lease.add(needed.iter().copied());
+    let blobs = taken.checked.blobs.iter();
+    let blobs: Vec<&Blob> = blobs
+        .filter(|blob| needed.contains(blob.list.hash()))
+        .collect();
+    let all = blobs.iter().map(|blob| blob.list.size()).sum();
+    let mut told = |done| told(done, all);
+    blobs::take(taken.file, &blobs, taken.store, &mut told)?;
+    let why = match taken.take {
+        Take::All => HoldingReason::Kept,
+        Take::Logs | Take::Release { .. } => HoldingReason::Used,
+    };
+    for (repo, release) in releases {
+        taken.hold(repo, release, why)?;
     }
     Ok(())
 }
 
-impl Taken<'_> {
+impl<'a> Taken<'a> {
+    /// Those whose files are taken.
+    fn releases(&self) -> Result<Vec<(&'a RepoId, &'a Release)>, Refused> {
+        let repos = self.checked.repos.iter();
+        let all = repos.flat_map(|(repo, carried)| {
+            let releases = carried.releases.iter();
+            releases.map(move |release| (repo, release))
+        });
+        match self.take {
+            Take::All => Ok(all.collect()),
+            Take::Logs => Ok(Vec::new()),
+            Take::Release { repo, manifest } => {
+                let is_it = |(of, release): &(&RepoId, &Release)| {
+                    **of == repo && release.manifest == manifest
+                };
+                let found: Vec<_> = all.filter(is_it).collect();
+                match found.is_empty() {
+                    true => Err(not_in_it()),
+                    false => Ok(found),
+                }
+            }
+        }
+    }
+
     fn documents(&self, repo: &RepoId, carried: &Carried) -> Result<(), Refused> {
         for link in carried.chain.links() {
             let root = link.signed.clone();
@@ -148,9 +178,9 @@ impl Taken<'_> {
         })
     }
 
-    fn hold(&self, repo: &RepoId, release: &Release) -> Result<(), Refused> {
+    fn hold(&self, repo: &RepoId, release: &Release, why: HoldingReason) -> Result<(), Refused> {
         let holding = Holding {
-            why: self.why,
+            why,
             blobs: release.blobs.clone(),
         };
         self.command(Command::Hold {
@@ -195,8 +225,15 @@ fn done(reply: Reply) -> Result<(), Refused> {
     ))
 }
 
+/// What is listed under a name and version need not be what somebody carried.
+fn not_in_it() -> Refused {
+    let message = "the manifest that counts for this version is not the one in the file".to_owned();
+    let hint = "skep bundle show FILE says what is in it; skep info REPO/NAME what counts here";
+    refused(Refusal::Untrusted, message, hint)
+}
+
 /// Bytes that were there when the file was proven.
-fn read(file: &File, bytes: &mut [u8], at: u64) -> Result<(), Refused> {
+pub(super) fn read(file: &File, bytes: &mut [u8], at: u64) -> Result<(), Refused> {
     file.read_exact_at(bytes, at).map_err(|e| match e.kind() {
         std::io::ErrorKind::UnexpectedEof => changed(),
         _ => unreadable(&e),

@@ -1,21 +1,20 @@
 //! What a .skep file is beside what is held: new, the same, older, or another history.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::sync::Arc;
 
 use skep_proto::bundle::{Carried, Checked, Log};
-use skep_proto::control::{
-    Bundle, BundleRelease, BundleRepo, FactOutcome, Refusal, Refused, Yanked,
-};
+use skep_proto::control::{Bundle, BundleRelease, BundleRepo, FactOutcome, Refusal, Refused};
 use skep_proto::hash::Sha256;
 use skep_proto::id::RepoId;
 use skep_proto::key::Key;
 use skep_proto::log::tree::{self, Edge};
 use skep_proto::name::{RepoRef, Requirement};
-use skep_proto::repo::view::View;
 use skep_proto::trust::Asked;
 
 use super::refused;
+use super::yanks::{InFile, held_reasons, yanked};
 use crate::snapshot::{LogPosition, RepoSnapshot, Snapshot, facts};
 use crate::store::Store;
 
@@ -27,6 +26,7 @@ const ENTRIES_AT_ONCE: u64 = 256;
 /// # Errors
 /// A history that contradicts the one held.
 pub(crate) fn compare(
+    file: &File,
     checked: &Checked,
     snapshot: &Snapshot,
     store: &dyn Store,
@@ -40,7 +40,14 @@ pub(crate) fn compare(
         }
         let would_be = would_be(&repo.id, carried, held);
         judge(repo, &would_be);
-        repo.yanked = yanked(&carried.view, held.and_then(|held| held.view.as_deref()));
+        let before = held.and_then(|held| held.view.as_deref());
+        let mut entries = InFile::new(file, carried);
+        repo.yanked = yanked(&carried.view, before, |_, release| entries.reasons(release));
+        // Also of one that is no longer followed.
+        let stored = snapshot.stored().find(|stored| stored.id == repo.id);
+        for release in repo.releases.iter_mut() {
+            release.held = stored.is_some_and(|of| of.holdings.contains_key(&release.manifest));
+        }
     }
     for blob in &checked.blobs {
         let held = store.blob(blob.list.hash());
@@ -101,9 +108,6 @@ fn compare_repo(
                 return Err(other_history(repo, &what));
             }
         }
-    }
-    for release in &mut repo.releases {
-        release.held = held.holdings.contains_key(&release.manifest);
     }
     Ok(())
 }
@@ -227,30 +231,19 @@ fn judge_release(release: &mut BundleRelease, snapshot: &RepoSnapshot) {
 }
 
 /// What became of a repository: what is said of its releases now, and what was yanked.
-pub(crate) fn after(repo: &mut BundleRepo, now: &RepoSnapshot, before: Option<&RepoSnapshot>) {
+pub(crate) fn after(
+    repo: &mut BundleRepo,
+    now: &RepoSnapshot,
+    before: Option<&RepoSnapshot>,
+    store: &dyn Store,
+) {
     judge(repo, now);
     if let Some(view) = now.view.as_deref() {
         let before = before.and_then(|before| before.view.as_deref());
-        repo.yanked = yanked(view, before);
+        repo.yanked = yanked(view, before, |package, release| {
+            held_reasons(now, store, package, release)
+        });
     }
-}
-
-/// What the later view calls yanked, and the earlier one does not.
-fn yanked(after: &View, before: Option<&View>) -> Vec<Yanked> {
-    let mut yanked = Vec::new();
-    for package in after.packages.values() {
-        for (version, release) in &package.releases {
-            let before = before.and_then(|before| before.package(&package.name));
-            let before = before.and_then(|package| package.releases.get(version));
-            if release.yanked.on && !before.is_some_and(|release| release.yanked.on) {
-                yanked.push(Yanked {
-                    name: package.name.clone(),
-                    version: version.clone(),
-                });
-            }
-        }
-    }
-    yanked
 }
 
 fn other_history(repo: &BundleRepo, what: &str) -> Refused {

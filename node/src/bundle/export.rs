@@ -24,7 +24,7 @@ use skep_proto::trust::file::Glob;
 use super::refused;
 use crate::core::Holding;
 use crate::snapshot::{RepoSnapshot, Snapshot};
-use crate::store::Store;
+use crate::store::{Store, write_back};
 
 /// Entries that are read from the store at a time.
 const ENTRIES_AT_ONCE: u64 = 256;
@@ -70,7 +70,7 @@ pub(crate) fn export(
     check_length(plan.len(), named)?;
     let all = plan.size_bytes();
     let mut out = Out {
-        file: io::BufWriter::with_capacity(1 << 18, to),
+        file: io::BufWriter::with_capacity(1 << 18, Steady { file: to, at: 0 }),
         written: 0,
         all,
         told: &mut told,
@@ -419,8 +419,27 @@ fn write_blob(
     Ok(())
 }
 
+/// A file that the medium is at work with while it is written: who asked for it waits for an fsync.
+struct Steady {
+    file: File,
+    at: u64,
+}
+
+impl Write for Steady {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        write_back(&self.file, self.at, written as u64);
+        self.at += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
 struct Out<'a> {
-    file: io::BufWriter<File>,
+    file: io::BufWriter<Steady>,
     written: u64,
     all: u64,
     told: &'a mut dyn FnMut(u64, u64) -> Result<(), Refused>,

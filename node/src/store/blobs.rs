@@ -12,7 +12,7 @@ use skep_proto::bytes::{self, Reader, Writer};
 use skep_proto::claimed::Verified;
 use skep_proto::hash::Blake3;
 
-use super::durable::{Durable, Sealed, Steps, make_dir_unsynced, read_sealed, steps};
+use super::durable::{Durable, Sealed, Steps, make_dir_unsynced, read_sealed, steps, write_back};
 use super::event::{Event, Events};
 use super::index::{Index, VALUE_BYTES_MAX};
 use super::repos::set_aside;
@@ -265,8 +265,10 @@ impl Blobs {
         }
         self.durable.hit("blob.before-group");
         let (file, path) = self.data(hash)?.ok_or(Error::NotBegun { hash: *hash })?;
-        let written = file.write_all_at(bytes, index * GROUP_BYTES);
+        let at = index * GROUP_BYTES;
+        let written = file.write_all_at(bytes, at);
         written.map_err(Error::io("write", path))?;
+        write_back(&file, at, bytes.len() as u64);
         partial.mark(index, true);
         self.durable.hit("blob.after-group");
         Ok(())
@@ -361,6 +363,7 @@ impl Blobs {
         let mut temporary = self.durable.temporary()?;
         let mut lister = GroupLister::new();
         let mut buffer = vec![0; READ_BYTES];
+        let mut at = 0;
         loop {
             let read = match from.read(&mut buffer) {
                 Ok(0) => break,
@@ -371,6 +374,8 @@ impl Blobs {
             lister.update(read)?;
             let written = temporary.file.write_all(read);
             written.map_err(Error::io("write to", self.store.join("tmp")))?;
+            write_back(&temporary.file, at, read.len() as u64);
+            at += read.len() as u64;
         }
         let list = lister.finish();
         let (hash, size) = (*list.hash(), list.size());

@@ -2,10 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use rustix::fs::{Advice, fadvise};
 use skep_proto::hash::Blake3;
 
 use super::{Error, Faults};
@@ -14,6 +16,9 @@ use super::{Error, Faults};
 /// fact.
 const SEALED_BYTES_MAX: u64 = 2 << 20;
 const SEAL_BYTES: usize = 32;
+/// How much of a long file is written before the medium is told to begin: stretches that it likes,
+/// and little that an fsync at the end still waits for.
+const WRITE_BACK_BYTES: u64 = 8 << 20;
 
 /// The fault points of one small file's way to its name.
 #[derive(Debug)]
@@ -204,6 +209,24 @@ impl Durable {
     }
 }
 
+/// Has the medium begin with what was written of a long file, whenever the `len` bytes written last,
+/// at `at`, end a stretch of it: else all of it would wait for the fsync. The advice is the one that
+/// Linux acts upon so; nothing rests on it.
+pub(crate) fn write_back(file: &File, at: u64, len: u64) {
+    if let Some((from, len)) = stretches_ended(at, len) {
+        fadvise(file, from, NonZeroU64::new(len), Advice::DontNeed).ok();
+    }
+}
+
+/// Where the stretches begin that a write ends, and how many bytes they have.
+fn stretches_ended(at: u64, len: u64) -> Option<(u64, u64)> {
+    let (first, next) = (
+        at / WRITE_BACK_BYTES,
+        at.saturating_add(len) / WRITE_BACK_BYTES,
+    );
+    (next > first).then(|| (first * WRITE_BACK_BYTES, (next - first) * WRITE_BACK_BYTES))
+}
+
 /// Makes a directory; false if it is there. The caller syncs its parent.
 pub(super) fn make_dir_unsynced(path: &Path) -> Result<bool, Error> {
     match fs::create_dir(path) {
@@ -265,4 +288,22 @@ pub(super) fn names(dir: &Path) -> Result<Vec<String>, Error> {
     }
     names.sort();
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stretch_ends_with_its_last_byte() {
+        let whole = WRITE_BACK_BYTES;
+        assert_eq!(stretches_ended(0, whole - 1), None);
+        assert_eq!(stretches_ended(0, whole), Some((0, whole)));
+        assert_eq!(stretches_ended(whole - 1, 1), Some((0, whole)));
+        assert_eq!(stretches_ended(whole, whole - 1), None);
+        assert_eq!(
+            stretches_ended(whole + 1, 2 * whole),
+            Some((whole, 2 * whole))
+        );
+    }
 }

@@ -60,7 +60,7 @@ struct Begun {
 
 #[derive(Debug, Clone)]
 struct Reading {
-    expected: Option<RepoId>,
+    expected: BTreeSet<RepoId>,
     repos: BTreeMap<RepoId, Begun>,
     found: Found,
     entries: u64,
@@ -72,8 +72,8 @@ struct Reading {
 }
 
 impl Check {
-    /// Of a file that may be of any repository, or of this one only.
-    pub fn new(expected: Option<RepoId>) -> Self {
+    /// Of a file that may be of these repositories and of no others; of any if there are none.
+    pub fn new(expected: BTreeSet<RepoId>) -> Self {
         Self {
             stream: Stream::new(),
             state: Reading {
@@ -129,15 +129,10 @@ impl Sink for Reading {
             return Err(Error::NoRepository);
         }
         self.found.promise(items);
-        let other = self
-            .expected
-            .and_then(|expected| Some((expected, repos.iter().find(|repo| **repo != expected)?)));
-        match other {
-            Some((expected, found)) => Err(Error::OtherRepository {
-                expected,
-                found: *found,
-            }),
-            None => Ok(()),
+        let others: Vec<RepoId> = repos.difference(&self.expected).copied().collect();
+        match self.expected.is_empty() || others.is_empty() {
+            true => Ok(()),
+            false => Err(Error::NotExpected(others)),
         }
     }
 

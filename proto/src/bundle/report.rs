@@ -17,6 +17,7 @@ impl Checked {
             files: self.blobs.len() as u64,
             new_files: self.blobs.len() as u64,
             new_bytes: bytes,
+            room: None,
             repos: repos.map(|(id, carried)| carried.report(id)).collect(),
         }
     }

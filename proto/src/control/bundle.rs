@@ -8,6 +8,26 @@ use crate::name::{Name, Version};
 
 use super::{Handle, ReleaseLine};
 
+/// What is taken of a .skep file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Take {
+    /// Root documents and logs: enough to decide about its releases.
+    Logs,
+    /// The files of one release as well, which is used here.
+    Release { repo: RepoId, manifest: Sha256 },
+    /// Every file, for peers to be offered.
+    All,
+}
+
+/// How much a node has, before anything of a file is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    /// Of all releases, as its quota counts them.
+    pub held_bytes: u64,
+    pub quota_bytes: Option<u64>,
+}
+
 /// What stands in a file, and what it is beside what this node holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Bundle {
@@ -16,6 +36,8 @@ pub struct Bundle {
     pub files: u64,
     pub new_files: u64,
     pub new_bytes: u64,
+    /// None where no node was asked.
+    pub room: Option<Room>,
     pub repos: Vec<BundleRepo>,
 }
 
@@ -65,6 +87,8 @@ pub struct BundleRelease {
 pub struct Yanked {
     pub name: Name,
     pub version: Version,
+    /// Why, in the words of each key that says so.
+    pub reasons: Vec<String>,
 }
 
 impl Bundle {

@@ -1,9 +1,11 @@
 //! The .skep file: what is written is read, and nothing else is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
-use skep_proto::bundle::{Check, Checked, Error, Frames, Item, LogPart, Piece, Place, Plan};
+use skep_proto::bundle::{
+    Check, Checked, Error, Frames, Item, LogPart, NAMED_REPOS_MAX, Piece, Place, Plan,
+};
 use skep_proto::hash::Blake3;
 use skep_proto::key::Key;
 use skep_proto::log::checkpoint::Checkpoint;
@@ -124,7 +126,7 @@ pub(crate) fn checked(bytes: &[u8]) -> Result<Checked, Error> {
 }
 
 fn checked_in(bytes: &[u8], piece: usize) -> Result<Checked, Error> {
-    let mut check = Check::new(None);
+    let mut check = Check::new(BTreeSet::new());
     for piece in bytes.chunks(piece) {
         check.push(piece)?;
     }
@@ -177,7 +179,7 @@ fn a_stock_reader_lists_it() {
 #[test]
 fn a_flipped_bit_anywhere_is_refused() {
     let (_, bytes) = file();
-    let mut before = Check::new(None);
+    let mut before = Check::new(BTreeSet::new());
     for (at, byte) in bytes.iter().enumerate() {
         let mut check = before.clone();
         let flipped = [byte ^ (1 << (at % 8))];
@@ -192,7 +194,7 @@ fn a_flipped_bit_anywhere_is_refused() {
 #[test]
 fn a_cut_file_is_said_to_be_cut() {
     let (_, bytes) = file();
-    let mut before = Check::new(None);
+    let mut before = Check::new(BTreeSet::new());
     for (at, byte) in bytes.iter().enumerate() {
         let refused = before.clone().finish().expect_err("a cut file");
         match refused {
@@ -208,16 +210,48 @@ fn a_cut_file_is_said_to_be_cut() {
 }
 
 #[test]
-fn the_repository_that_is_expected_is_the_only_one() {
+fn a_file_is_of_no_other_repositories_than_those_that_are_expected() {
     let (world, bytes) = file();
     let other = World::named("another").repo;
-    let mut check = Check::new(Some(other));
+    let mut check = Check::new(BTreeSet::from([other]));
     let refused = check.push(&bytes).expect_err("of another repository");
-    let (expected, found) = (other, world.repo);
-    assert_eq!(refused, Error::OtherRepository { expected, found });
-    let mut check = Check::new(Some(world.repo));
-    check.push(&bytes).expect("of this repository");
-    check.finish().expect("a file");
+    assert_eq!(refused, Error::NotExpected(vec![world.repo]));
+    for expected in [vec![world.repo], vec![world.repo, other]] {
+        let mut check = Check::new(expected.into_iter().collect());
+        check.push(&bytes).expect("of this repository");
+        check.finish().expect("a file");
+    }
+    // Of a file of two, both must be.
+    let documents = ["one", "another"].map(World::named);
+    let documents = documents.iter().map(|world| {
+        let chain = world.chain();
+        let link = chain.latest().expect("a document");
+        Plan::document(world.repo, link.document.version, &link.signed)
+    });
+    let both = written(&Plan::new(documents.collect(), Vec::new()), &Blobs::new());
+    let mut check = Check::new(BTreeSet::from([other]));
+    let refused = check.push(&both).expect_err("of one more repository");
+    assert_eq!(refused, Error::NotExpected(vec![World::named("one").repo]));
+}
+
+#[test]
+fn an_error_names_a_few_of_the_repositories_that_are_not_expected() {
+    let ids: Vec<_> = (0..=NAMED_REPOS_MAX)
+        .map(|n| World::named(&format!("r{n}")).repo)
+        .collect();
+    let (some, all) = (&ids[..NAMED_REPOS_MAX], &ids);
+    let said = Error::NotExpected(some.to_vec()).to_string();
+    assert!(
+        some.iter().all(|id| said.contains(&id.to_string())),
+        "{said}"
+    );
+    assert!(!said.contains("more"), "{said}");
+    let said = Error::NotExpected(all.clone()).to_string();
+    assert!(!said.contains(&ids[NAMED_REPOS_MAX].to_string()), "{said}");
+    assert!(
+        said.ends_with(" and 1 more, which are not expected"),
+        "{said}"
+    );
 }
 
 #[test]

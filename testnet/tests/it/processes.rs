@@ -7,6 +7,7 @@ mod abuse;
 mod altered;
 mod archives;
 mod bundle;
+mod bundle_decided;
 mod client;
 mod crash;
 mod damage;

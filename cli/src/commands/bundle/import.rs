@@ -1,15 +1,17 @@
-//! Taking what is new of a .skep file. A repository that is not followed yet is followed once the
-//! whole file was checked: by the root document in it, which `--expect` or a person vouches for.
+//! Taking what is new of .skep files. All are checked to their ends first; a repository that is not
+//! followed yet is then followed by the root document in its file, which `--expect` or a person
+//! vouches for.
 
-use std::fs::File;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use skep_proto::control::{Bundle, BundleRepo, Request};
+use skep_proto::bundle::NAMED_REPOS_MAX;
+use skep_proto::control::{Bundle, BundleRepo, Request, Take};
 use skep_proto::id::RepoId;
 use skep_proto::name::RepoRef;
 use skep_proto::trust::file::{Pin, RepoFile};
 
-use super::said::{as_report, say};
+use super::said::{above_quota, as_report, say};
 use super::{about, as_bundle, ask, open_regular};
 use crate::client::Client;
 use crate::commands::Session;
@@ -18,18 +20,17 @@ use crate::error::{CliError, Exit, Hint, Result, quoted};
 use crate::home::repos::Repos;
 use crate::report::Report;
 
-/// How a file is taken.
-pub(crate) struct Import {
-    pub(crate) expect: Option<RepoId>,
-    pub(crate) dry_run: bool,
-    pub(crate) older: bool,
-    /// Peers are offered its files.
-    pub(crate) offer: bool,
+/// How files are taken.
+pub(super) struct Import {
+    pub(super) expect: BTreeSet<RepoId>,
+    pub(super) dry_run: bool,
+    pub(super) older: bool,
 }
 
-/// The repository that a person named.
-pub(super) fn expected(text: Option<&str>) -> Result<Option<RepoId>> {
-    let parsed = text.map(str::parse).transpose();
+/// The repositories that a person named.
+pub(super) fn expected(ids: &[String]) -> Result<BTreeSet<RepoId>> {
+    let parsed = ids.iter().map(|id| id.parse::<RepoId>());
+    let parsed: std::result::Result<_, _> = parsed.collect();
     parsed.map_err(|e| {
         let hint = Hint::new("skep repo show REPO, where it is followed, prints its id");
         CliError::usage("`--expect` takes the id of a repository", hint).because(&e)
@@ -43,89 +44,113 @@ pub(super) async fn import_all(
     client: &mut Client,
 ) -> Result<Report> {
     // A file that is refused is found before another one is taken.
-    if files.len() > 1 && !how.dry_run {
-        for path in files {
-            let checked = check(path, how.expect, session, client).await;
-            checked.map_err(|error| about(path, error))?;
-        }
+    let mut checked = Vec::new();
+    for path in files {
+        let bundle = check(path, &how.expect, session, client).await;
+        checked.push(bundle.map_err(|error| about(path, error))?);
     }
+    if let Some(over) = above_quota(&checked) {
+        session.ui.warn(&over);
+    }
+    if how.dry_run {
+        checked.iter().for_each(|bundle| say(bundle, true, session));
+        session.ui.say("nothing was taken (dry run)");
+        return Ok(as_report("bundle.import", &checked));
+    }
+    let followed = follow(&checked, &how.expect, session, client).await;
+    // Of several files a person is asked about none in particular.
+    followed.map_err(|error| match files {
+        [path] => about(path, error),
+        _ => error,
+    })?;
     let mut taken = Vec::new();
     for path in files {
-        let bundle = import(path, how, session, client).await;
+        let request = Request::ImportBundle {
+            expect: how.expect.clone(),
+            older: how.older,
+            take: Take::All,
+        };
+        let bundle = take(path, request, session, client).await;
         let bundle = bundle.map_err(|error| {
-            let error = about(path, error);
-            let before = files.iter().take(if how.dry_run { 0 } else { taken.len() });
-            before.fold(error, |error, path| {
+            let before = files.iter().take(taken.len());
+            before.fold(about(path, error), |error, path| {
                 error.detail("taken before", quoted(path))
             })
         })?;
-        say(&bundle, how.dry_run, session);
+        say(&bundle, false, session);
         taken.push(bundle);
-    }
-    if how.dry_run {
-        session.ui.say("nothing was taken (dry run)");
     }
     Ok(as_report("bundle.import", &taken))
 }
 
-/// Takes one file.
-pub(crate) async fn import(
+/// Takes of a file what is asked for.
+pub(crate) async fn take(
     path: &Path,
-    how: &Import,
+    request: Request,
     session: &Session<'_>,
     client: &mut Client,
 ) -> Result<Bundle> {
-    let expect = how.expect;
-    let (checked, file) = check(path, expect, session, client).await?;
-    if how.dry_run {
-        return Ok(checked);
-    }
-    for repo in checked.repos.iter().filter(|repo| repo.alias.is_none()) {
-        follow(repo, expect == Some(repo.id), session, client).await?;
-    }
-    let request = Request::ImportBundle {
-        expect,
-        older: how.older,
-        offer: how.offer,
-    };
+    let file = open_regular(path)?;
     as_bundle(ask("taking what is new", request, file, session, client).await?)
 }
 
-/// Reads one file to its end; gives what it has, and the file.
-async fn check(
+/// Reads a file to its end; gives what it has.
+pub(crate) async fn check(
     path: &Path,
-    expect: Option<RepoId>,
+    expect: &BTreeSet<RepoId>,
     session: &Session<'_>,
     client: &mut Client,
-) -> Result<(Bundle, File)> {
+) -> Result<Bundle> {
     let file = open_regular(path)?;
-    let again = file
-        .try_clone()
-        .map_err(|e| CliError::io("open", path, &e))?;
+    let expect = expect.clone();
     let request = Request::CheckBundle { expect };
-    let checked = as_bundle(ask("checking the file", request, file, session, client).await?)?;
-    Ok((checked, again))
+    as_bundle(ask("checking the file", request, file, session, client).await?)
 }
 
-/// Follows a repository by the root document in a file.
-async fn follow(
-    repo: &BundleRepo,
-    expected: bool,
+/// Follows the repositories that files are of by the root documents in them, once a person has
+/// vouched for all that are not followed yet.
+pub(crate) async fn follow(
+    bundles: &[Bundle],
+    expect: &BTreeSet<RepoId>,
     session: &Session<'_>,
     client: &mut Client,
 ) -> Result<()> {
-    if !expected {
+    let all = bundles.iter().flat_map(|bundle| &bundle.repos);
+    let mut new: Vec<&BundleRepo> = Vec::new();
+    for repo in all.clone().filter(|repo| repo.alias.is_none()) {
+        if !new.iter().any(|known| known.id == repo.id) {
+            new.push(repo);
+        }
+    }
+    for repo in new.iter().filter(|repo| !expect.contains(&repo.id)) {
         session.ui.say(&format!(
             "the file is of a repository that calls itself `{}`:\n{}\ncompare its id with the one that its owner tells",
             repo.name, repo.id
         ));
         let question = format!("follow the repository {}?", repo.id);
         if !session.ui.confirm(&question, false)? {
-            let hint = format!("skep bundle import FILE --expect {}", repo.id);
             let message = format!("the repository {} is not followed", repo.id);
-            return Err(CliError::new(Exit::Untrusted, message, Hint::new(hint)));
+            let hint = Hint::new(expecting(all.map(|repo| repo.id).collect()));
+            return Err(CliError::new(Exit::Untrusted, message, hint));
         }
     }
+    for repo in new {
+        follow_one(repo, session, client).await?;
+    }
+    Ok(())
+}
+
+/// What to type for files of these repositories.
+fn expecting(ids: BTreeSet<RepoId>) -> String {
+    if ids.len() > NAMED_REPOS_MAX {
+        return "skep bundle import FILE, with --expect ID for each that skep bundle show FILE lists"
+            .to_owned();
+    }
+    let flags: Vec<String> = ids.iter().map(|id| format!(" --expect {id}")).collect();
+    format!("skep bundle import FILE{}", flags.concat())
+}
+
+async fn follow_one(repo: &BundleRepo, session: &Session<'_>, client: &mut Client) -> Result<()> {
     let _lock = session.home.lock(session.ui).await?;
     let repos = Repos::of(&session.home);
     match repos.find(&RepoRef::Id(repo.id)) {
@@ -153,4 +178,25 @@ async fn follow(
         Err(error) => return Err(error),
     }
     client.ask(Request::Reload).await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use skep_proto::hash::Sha256;
+
+    use super::*;
+
+    #[test]
+    fn a_few_repositories_are_named_in_the_line_to_type() {
+        let ids = |count: usize| -> BTreeSet<RepoId> {
+            let bytes = (0..count).map(|n| n.to_be_bytes());
+            bytes
+                .map(|n| RepoId::from_hash(Sha256::of(&[&n])))
+                .collect()
+        };
+        let line = expecting(ids(NAMED_REPOS_MAX));
+        assert_eq!(line.matches(" --expect skep1").count(), NAMED_REPOS_MAX);
+        let line = expecting(ids(NAMED_REPOS_MAX + 1));
+        assert!(line.contains("skep bundle show FILE"), "{line}");
+    }
 }

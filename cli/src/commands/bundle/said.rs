@@ -1,9 +1,11 @@
 //! What a .skep file has and what became of it, for people and for programs.
 
-use skep_proto::control::{Bundle, BundleRelease, BundleRepo};
+use std::collections::BTreeMap;
+
+use skep_proto::control::{Bundle, BundleRelease, BundleRepo, Room};
 
 use crate::commands::Session;
-use crate::report::text::{ago, size};
+use crate::report::text::{ago, cell, size};
 use crate::report::{Report, Table, Value};
 
 /// Says in lines what is new, what is not trusted and why, what is yanked now, and how old it is;
@@ -32,10 +34,11 @@ pub(super) fn say(bundle: &Bundle, would: bool, session: &Session<'_>) {
         }
         for yanked in &repo.yanked {
             let release = format!("{called}/{}@{}", yanked.name, yanked.version);
-            ui.say(&format!(
-                "yanked{}: {release}",
-                if would { "" } else { " now" }
-            ));
+            let mut line = format!("yanked{}: {release}", if would { "" } else { " now" });
+            for reason in yanked.reasons.iter().filter(|reason| !reason.is_empty()) {
+                line.push_str(&format!(": {}", cell(reason)));
+            }
+            ui.say(&line);
         }
         let claimed = since(repo.claimed_at);
         ui.say(&match repo.cosigned_at {
@@ -77,7 +80,7 @@ pub(super) fn as_report(verb: &'static str, bundles: &[Bundle]) -> Report {
     let mut releases = Table::new(&[
         "release", "manifest", "owner", "size", "state", "yanked", "new", "trusted", "why",
     ]);
-    let mut yanked = Table::new(&["yanked"]);
+    let mut yanked = Table::new(&["release", "reasons"]);
     for repo in bundles.iter().flat_map(|bundle| &bundle.repos) {
         repos.push([
             called(repo).into(),
@@ -104,18 +107,58 @@ pub(super) fn as_report(verb: &'static str, bundles: &[Bundle]) -> Report {
             ]);
         }
         for of in &repo.yanked {
-            yanked.push([format!("{}/{}@{}", called(repo), of.name, of.version).into()]);
+            yanked.push([
+                format!("{}/{}@{}", called(repo), of.name, of.version).into(),
+                of.reasons.clone().into(),
+            ]);
         }
     }
     let sum = |of: fn(&Bundle) -> u64| bundles.iter().map(of).sum::<u64>();
-    Report::answer(verb)
+    let mut report = Report::answer(verb)
         .fact("size", Value::Size(sum(|bundle| bundle.size_bytes)))
         .fact("files", sum(|bundle| bundle.files))
         .fact("new_files", sum(|bundle| bundle.new_files))
-        .fact("new_size", Value::Size(sum(|bundle| bundle.new_bytes)))
+        .fact("new_size", Value::Size(sum(|bundle| bundle.new_bytes)));
+    if let Some((room, with)) = room_with(bundles) {
+        let quota = room.quota_bytes.map_or(Value::None, Value::Size);
+        report = report.fact("held", Value::Size(with)).fact("quota", quota);
+    }
+    report
         .table("repositories", repos)
         .table("releases", releases)
         .table("yanked", yanked)
+}
+
+/// How much a node had before these files, and what all releases have together with theirs.
+fn room_with(bundles: &[Bundle]) -> Option<(Room, u64)> {
+    let room = bundles.first()?.room?;
+    let repos = bundles.iter().flat_map(|bundle| &bundle.repos);
+    let releases = repos.flat_map(|repo| {
+        let releases = repo.releases.iter().filter(|release| !release.held);
+        releases.map(|release| ((repo.id, release.manifest), release.size_bytes))
+    });
+    // Several files may have the same release.
+    let new: BTreeMap<_, u64> = releases.collect();
+    let sizes = new.values().copied();
+    Some((room, sizes.fold(room.held_bytes, u64::saturating_add)))
+}
+
+/// That these files go beyond the quota, and what that means.
+pub(super) fn above_quota(bundles: &[Bundle]) -> Option<String> {
+    let (room, with) = room_with(bundles)?;
+    beyond(room, with)
+}
+
+fn beyond(room: Room, with: u64) -> Option<String> {
+    let quota = room.quota_bytes?;
+    (with > quota.max(room.held_bytes)).then(|| {
+        format!(
+            "with these releases {} are here, and `quota` of config.toml is {}: what no rule is for \
+             stays, and what rules keep gives way to it: skep mirror status",
+            size(with),
+            size(quota)
+        )
+    })
 }
 
 /// By alias where it is followed; what it calls itself says nothing about which it is.
@@ -125,7 +168,8 @@ fn called(repo: &BundleRepo) -> String {
         .map_or_else(|| repo.id.to_string(), ToString::to_string)
 }
 
-fn exact(repo: &BundleRepo, release: &BundleRelease) -> String {
+/// By name and version.
+pub(crate) fn exact(repo: &BundleRepo, release: &BundleRelease) -> String {
     format!("{}/{}@{}", called(repo), release.name, release.line.version)
 }
 
@@ -137,4 +181,26 @@ fn since(then: u64) -> String {
 
 fn time(seconds: u64) -> i64 {
     i64::try_from(seconds).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_is_met_exactly_and_not_by_a_byte_more() {
+        let said = |held_bytes, quota_bytes, with| {
+            let room = Room {
+                held_bytes,
+                quota_bytes,
+            };
+            beyond(room, with)
+        };
+        assert_eq!(said(0, None, 2048), None);
+        assert_eq!(said(0, Some(2048), 2048), None);
+        let over = said(0, Some(2047), 2048).expect("beyond it");
+        assert!(over.contains("2.0 KiB are here"), "{over}");
+        // Who brings nothing new makes nothing worse.
+        assert_eq!(said(2048, Some(2047), 2048), None);
+    }
 }

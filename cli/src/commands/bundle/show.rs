@@ -1,5 +1,6 @@
 //! What a .skep file has, read and checked here: no store, no node.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -18,7 +19,7 @@ pub(super) fn show(path: &Path, session: &Session<'_>) -> Result<Report> {
     let mut file = open(path)?;
     let all = file.metadata().map(|metadata| metadata.len()).ok();
     let mut progress = session.ui.progress("checking the file", all);
-    let mut check = Check::new(None);
+    let mut check = Check::new(BTreeSet::new());
     let mut buffer = vec![0; READ_BYTES];
     let checked: Checked = loop {
         let read = file.read(&mut buffer);

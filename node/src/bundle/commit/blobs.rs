@@ -27,7 +27,7 @@ const TELL_EVERY: Duration = Duration::from_millis(50);
 /// Takes the files that the store does not have.
 pub(super) fn take(
     file: &File,
-    blobs: &[Blob],
+    blobs: &[&Blob],
     store: &dyn Store,
     told: &mut dyn FnMut(u64) -> Result<(), Refused>,
 ) -> Result<(), Refused> {
@@ -38,7 +38,7 @@ pub(super) fn take(
         over: AtomicBool::new(false),
     };
     let is_large = |blob: &&Blob| group_count(blob.list.size()) >= LARGE_GROUPS;
-    let (large, small): (Vec<&Blob>, Vec<&Blob>) = blobs.iter().partition(is_large);
+    let (large, small): (Vec<&Blob>, Vec<&Blob>) = blobs.iter().copied().partition(is_large);
     let one = |at: usize| work.whole(small[at]);
     work.share(small.len(), SMALL_AT_ONCE, told, one)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -192,7 +192,7 @@ mod tests {
             let store = Memory::new();
             let last = blob.offset + blob.list.size() - 1;
             std::os::unix::fs::FileExt::write_all_at(&file, b"?", last).expect("written");
-            let blobs = [blob];
+            let blobs = [&blob];
             let refused = take(&file, &blobs, &store, &mut |_| Ok(()));
             let refused = refused.expect_err("another file");
             assert_eq!(refused, changed());
@@ -207,12 +207,12 @@ mod tests {
     fn what_is_as_it_was_is_taken_and_counted() {
         for groups in [0, 1, LARGE_GROUPS + 1] {
             let mut file = tempfile::tempfile().expect("a file");
-            let blobs = [blob(&mut file, groups)];
-            let (hash, size) = (*blobs[0].list.hash(), blobs[0].list.size());
+            let blob = blob(&mut file, groups);
+            let (hash, size) = (*blob.list.hash(), blob.list.size());
             let store = Memory::new();
             for _ in 0..2 {
                 let mut last = 0;
-                let taken = take(&file, &blobs, &store, &mut |behind| {
+                let taken = take(&file, &[&blob], &store, &mut |behind| {
                     last = behind;
                     Ok(())
                 });

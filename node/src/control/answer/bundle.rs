@@ -1,17 +1,17 @@
 //! The .skep file: checked, taken, written. The file itself comes by descriptor.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-use skep_proto::control::{Bundle, Progress, Refusal, Refused, Request, Response};
+use skep_proto::control::{Bundle, Progress, Refusal, Refused, Request, Response, Room, Take};
 use skep_proto::id::RepoId;
 use skep_proto::name::RepoRef;
 
 use super::{Answered, Answers, PROGRESS_EVERY, failed};
 use crate::bundle::{self, Known, Taken};
 use crate::control::Connection;
-use crate::core::HoldingReason;
 
 /// Tells whoever waits how far it is, and ends the work once they are gone.
 struct Teller<'a> {
@@ -52,22 +52,21 @@ impl Answers {
         };
         match request {
             Request::CheckBundle { expect } => {
-                let read = self.known(&file, *expect, known.take(), &mut teller)?;
-                let report = self.compared(&read)?;
+                let read = self.known(&file, expect, known.take(), &mut teller)?;
+                let report = self.compared(&file, &read)?;
                 *known = Some(read);
                 Ok(Response::Bundle(Box::new(report)))
             }
             Request::ImportBundle {
                 expect,
                 older,
-                offer,
+                take,
             } => {
-                let read = self.known(&file, *expect, known.take(), &mut teller)?;
-                let why = match offer {
-                    true => HoldingReason::Kept,
-                    false => HoldingReason::Used,
-                };
-                self.import(&file, &read, *older, why, &mut teller)
+                let read = self.known(&file, expect, known.take(), &mut teller)?;
+                let taken = self.import(&file, &read, *older, *take, &mut teller);
+                // Whoever took its logs decides, and may take files next.
+                *known = Some(read);
+                taken
             }
             Request::ExportBundle { releases } => {
                 let snapshot = self.node.snapshot();
@@ -82,7 +81,7 @@ impl Answers {
     fn known(
         &self,
         file: &File,
-        expect: Option<RepoId>,
+        expect: &BTreeSet<RepoId>,
         known: Option<Known>,
         teller: &mut Teller<'_>,
     ) -> Result<Known, Refused> {
@@ -95,11 +94,17 @@ impl Answers {
         Ok(Known { id, checked })
     }
 
-    fn compared(&self, known: &Known) -> Result<Bundle, Refused> {
+    fn compared(&self, file: &File, known: &Known) -> Result<Bundle, Refused> {
         for repo in known.checked.repos.keys() {
             self.refuse_stopped_repo(repo)?;
         }
-        bundle::compare(&known.checked, &self.node.snapshot(), self.store.as_ref())
+        let snapshot = self.node.snapshot();
+        let mut report = bundle::compare(file, &known.checked, &snapshot, self.store.as_ref())?;
+        report.room = Some(Room {
+            held_bytes: snapshot.held_bytes(),
+            quota_bytes: self.config.quota,
+        });
+        Ok(report)
     }
 
     fn import(
@@ -107,15 +112,15 @@ impl Answers {
         file: &File,
         known: &Known,
         older: bool,
-        why: HoldingReason,
+        take: Take,
         teller: &mut Teller<'_>,
     ) -> Answered {
-        let report = self.compared(known)?;
+        let mut report = self.compared(file, known)?;
         if let Some(repo) = report.repos.iter().find(|repo| repo.alias.is_none()) {
             return Err(Refused {
                 why: Refusal::NotFound,
                 message: format!("this node does not follow the repository {}", repo.id),
-                hint: Some(format!("skep bundle import FILE --expect {}", repo.id)),
+                hint: Some("the same again follows it, once you have compared its id".to_owned()),
             });
         }
         if report.is_older() && !older {
@@ -138,21 +143,15 @@ impl Answers {
             checked: &known.checked,
             node: &self.node,
             store: self.store.as_ref(),
-            why,
+            take,
         };
-        let all = known
-            .checked
-            .blobs
-            .iter()
-            .map(|blob| blob.list.size())
-            .sum();
-        bundle::commit(&taken, |done| teller.tell(done, all))?;
+        bundle::commit(&taken, |done, all| teller.tell(done, all))?;
         let after = self.node.snapshot();
-        let mut report = report;
         for repo in &mut report.repos {
             let id = RepoRef::Id(repo.id);
             if let Some(now) = after.repo(&id) {
-                bundle::after(repo, now, before.repo(&id).map(AsRef::as_ref));
+                let before = before.repo(&id).map(AsRef::as_ref);
+                bundle::after(repo, now, before, self.store.as_ref());
             }
         }
         Ok(Response::Bundle(Box::new(report)))

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use skep_proto::control::{Collected, Mirror, MirrorLine, MirrorRule, Refused, Response};
+use skep_proto::control::{
+    Collected, Mirror, MirrorLine, MirrorRule, MirrorStay, Refused, Response,
+};
 use skep_proto::hash::Sha256;
 use skep_proto::id::RepoId;
 use skep_proto::name::Version;
@@ -10,7 +12,7 @@ use skep_proto::size::Size;
 use skep_proto::trust::file::Glob;
 
 use super::{Answered, Answers, failed};
-use crate::core::{Command, Holding, HoldingReason};
+use crate::core::{Command, HoldingReason};
 use crate::gc;
 use crate::mirror::{self, At, Limit, Line, Plan, Release, Repo, State, Why};
 use crate::obtain::Wanted;
@@ -29,12 +31,11 @@ impl Answers {
         lines.sort_by_key(|(at, line)| (line.state == State::Here, *at));
         let left_off = lines.len().saturating_sub(LINES_MAX);
         lines.truncate(LINES_MAX);
-        let holdings = snapshot.stored().flat_map(|repo| repo.holdings.values());
-        let sizes = holdings.map(Holding::size_bytes);
         Mirror {
             quota_bytes: self.config.quota,
-            held_bytes: sizes.fold(0, u64::saturating_add),
+            held_bytes: snapshot.held_bytes(),
             planned_bytes: plan.size_bytes,
+            stays: stays(&repos, &plan, other_bytes),
             rules: rules(&snapshot, &repos, &plan),
             releases: lines
                 .into_iter()
@@ -88,13 +89,8 @@ impl Answers {
             ),
             size_bytes: release.size_bytes,
             why: match line.why {
-                Why::Published => Some("published".to_owned()),
-                Why::Named => Some("named".to_owned()),
                 Why::Rule(at) => Some(rule(at)),
-                Why::Used => Some("used".to_owned()),
-                Why::NoRule => Some("no rule".to_owned()),
-                Why::Doubt => Some("doubt".to_owned()),
-                Why::Nothing => None,
+                why => stays_by(why).map(str::to_owned),
             },
             state: state.to_owned(),
             because,
@@ -232,6 +228,46 @@ fn not_removed(error: gc::Error) -> Refused {
     ));
     refused.hint = Some("skep doctor".to_owned());
     refused
+}
+
+/// Why a release is here that no rule lets go.
+fn stays_by(why: Why) -> Option<&'static str> {
+    match why {
+        Why::Published => Some("published"),
+        Why::Named => Some("named"),
+        Why::Used => Some("used"),
+        Why::NoRule => Some("no rule"),
+        Why::Doubt => Some("doubt"),
+        Why::Rule(_) | Why::Nothing => None,
+    }
+}
+
+/// How much stays whatever rules and quota say, by why. `other_bytes` are of releases that no view
+/// lists.
+fn stays(repos: &[Repo<'_>], plan: &Plan, other_bytes: u64) -> Vec<MirrorStay> {
+    let mut sizes: BTreeMap<&str, u64> = BTreeMap::new();
+    for (at, line) in &plan.lines {
+        let release = &repos[at.repo].releases[at.release];
+        let Some(here) = release.here else {
+            continue;
+        };
+        // What a rule wants and somebody uses is still used when no rule wants it any more.
+        let by = stays_by(line.why).or(here.is_used().then_some("used"));
+        if let Some(by) = by {
+            let sum = sizes.entry(by).or_default();
+            *sum = sum.saturating_add(release.size_bytes.unwrap_or(0));
+        }
+    }
+    if other_bytes > 0 {
+        sizes.insert("unlisted", other_bytes);
+    }
+    let sizes = sizes.into_iter();
+    sizes
+        .map(|(why, size_bytes)| MirrorStay {
+            why: why.to_owned(),
+            size_bytes,
+        })
+        .collect()
 }
 
 fn called(snapshot: &Snapshot, id: RepoId) -> String {

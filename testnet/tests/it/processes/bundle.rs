@@ -12,26 +12,26 @@ const BLOCK: usize = 512;
 const LIST_AT: usize = BLOCK + 5;
 
 /// An author with a release, and the file of it.
-fn author() -> (Home, PathBuf) {
+pub(super) fn author() -> (Home, PathBuf) {
     let author = Home::new(false);
     let file = packed(&author, "0.1.0");
     (author, file)
 }
 
 /// Publishes a version into a file of its own.
-fn packed(author: &Home, version: &str) -> PathBuf {
+pub(super) fn packed(author: &Home, version: &str) -> PathBuf {
     let package = author.package(version);
     let file = author.path().join(format!("{version}.skep"));
     author.ok(&["pack", &package, "--to", text(&file)]);
     file
 }
 
-fn text(path: &Path) -> &str {
+pub(super) fn text(path: &Path) -> &str {
     path.to_str().expect("a plain path")
 }
 
 /// The id of the repository that a file is of.
-fn id_of(home: &Home, file: &Path) -> String {
+pub(super) fn id_of(home: &Home, file: &Path) -> String {
     let shown = home.ok(&["bundle", "show", text(file), "--json"]);
     let after = shown.split("\"id\":\"").nth(1).expect("an id");
     after.split('"').next().expect("an id").to_owned()
@@ -149,14 +149,26 @@ fn a_yank_travels_in_a_file() {
         "--yank",
         "ana/drop@0.1.0",
         "--because",
-        "it drops all",
+        "it drops all\nerror: none",
     ];
     author.ok(&yank);
     let newer = packed(&author, "0.2.0");
-    let taken = site.ok(&["bundle", "import", text(&newer)]);
-    let yanked = taken.lines().filter(|line| line.starts_with("yanked\t"));
-    let yanked: Vec<&str> = yanked.collect();
-    assert_eq!(yanked, ["yanked\tana/drop@0.1.0"]);
+    // A stranger's words stay within the line that is theirs.
+    let words = "ana/drop@0.1.0: it drops all\\u{a}error: none\n";
+    for (more, said) in [
+        (["--dry-run"].as_slice(), "yanked: "),
+        (&[], "yanked now: "),
+    ] {
+        let args = [&["bundle", "import", text(&newer)], more].concat();
+        let out = site.run(&args);
+        let talk = String::from_utf8_lossy(&out.stderr);
+        assert!(talk.contains(&format!("{said}{words}")), "{talk}");
+        let taken = String::from_utf8_lossy(&out.stdout);
+        let yanked = taken.lines().filter(|line| line.starts_with("yanked\t"));
+        let yanked: Vec<&str> = yanked.collect();
+        let line = "yanked\tana/drop@0.1.0\tit drops all\\u{a}error: none";
+        assert_eq!(yanked, [line]);
+    }
     site.ok(&["trust", "add", "ana/drop"]);
     let said = site.fails(3, &["get", "ana/drop@0.1.0"]);
     assert!(said.contains("it drops all"), "{said}");
