@@ -203,6 +203,10 @@ pub(crate) const EXAMPLES: &[Examples] = &[
                 "skep mirror add 'ana/xdp-*' --newest all --max 5G",
                 "all of some, as far as they fit",
             ),
+            (
+                "skep mirror add 'ana/*' --newest 1 --dry-run",
+                "what would come, and what would go",
+            ),
         ],
     ),
     (

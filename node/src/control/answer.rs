@@ -198,11 +198,12 @@ impl Answers {
             Request::Doctor => Ok(self.doctor()),
             Request::Mirror => Ok(Response::Mirror(self.mirrored())),
             Request::Collect { dry_run, used } => self.collect(dry_run, used),
-            Request::LetGo {
+            Request::PlanMirror {
                 repo,
-                names,
-                version,
-            } => self.let_go(repo, &names, version.as_ref()),
+                file,
+                dropped,
+            } => self.plan_mirror(repo, &file, &dropped),
+            Request::LetGo { repo, dropped } => self.let_go(repo, &dropped),
             Request::Purge { repo } => self.purge(repo),
             Request::RecheckBlob { hash } => self.recheck_blob(&hash),
             Request::Stop

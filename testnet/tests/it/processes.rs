@@ -21,6 +21,7 @@ mod nonsense;
 mod objects;
 mod pages;
 mod refused;
+mod rules;
 mod service;
 mod snippet;
 mod story;
