@@ -49,6 +49,10 @@ pub(crate) const EXAMPLES: &[Examples] = &[
                 "words, and where it attaches",
             ),
             (
+                "skep search '\"rate limit\"'",
+                "these words, beside each other",
+            ),
+            (
                 "skep search kernel:5.15 license:GPL-2.0-only trusted:yes",
                 "what you could use",
             ),
