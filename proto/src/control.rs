@@ -248,6 +248,8 @@ pub struct Status {
     pub version: String,
     pub node: Key,
     pub pid: u32,
+    /// When it was started, in Unix seconds of then.
+    pub started_s: u64,
     pub up_s: u64,
     pub peers: usize,
     pub addresses: Vec<String>,

@@ -52,6 +52,8 @@ pub(crate) struct Answers {
     pub(crate) notes: Notes,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) started: Instant,
+    /// The same by the clock, read once: it says the same however often it is asked for.
+    pub(crate) started_s: u64,
     pub(crate) runtime: tokio::runtime::Handle,
 }
 
@@ -338,6 +340,7 @@ impl About for Answers {
             version: self.config.version.to_owned(),
             node: *snapshot.me.key(),
             pid: std::process::id(),
+            started_s: self.started_s,
             up_s: self.started.elapsed().as_secs(),
             peers: snapshot.peers.len(),
             addresses: self.addresses(),
