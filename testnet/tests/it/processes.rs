@@ -19,6 +19,7 @@ mod lan;
 mod mirror;
 mod nonsense;
 mod objects;
+mod owner;
 mod pages;
 mod refused;
 mod rules;
