@@ -16,6 +16,7 @@ pub(crate) mod config;
 pub(crate) mod faults;
 mod files;
 pub(crate) mod keys;
+mod owner;
 pub(crate) mod repos;
 
 #[cfg(test)]
@@ -96,6 +97,7 @@ impl Home {
     /// One command at a time makes keys and a repository, begins to follow one, or reads the file of
     /// one to change it: another would find half of it.
     pub(crate) async fn lock(&self, ui: &Ui) -> Result<Lock> {
+        self.refuse_anothers()?;
         private_dir(&self.root)?;
         let busy = || {
             let message = "another command changes what this home creates, follows or trusts";
@@ -122,8 +124,15 @@ impl Home {
         &self.socket
     }
 
+    /// Refuses a home of another user, for whoever is about to write into it. Whoever only asks a node
+    /// that runs there need not own it.
+    pub(crate) fn refuse_anothers(&self) -> Result<()> {
+        owner::refuse_anothers(&self.root)
+    }
+
     /// Makes the folder `dir` of this home, and the home, with mode 0700.
     pub(crate) fn create_dir(&self, dir: &Path) -> Result<()> {
+        self.refuse_anothers()?;
         private_dir(&self.root)?;
         private_dir(dir)
     }
@@ -134,6 +143,7 @@ impl Home {
     /// If the folder is there and belongs to somebody else, or is open to others: they could answer
     /// in the node's place.
     pub(crate) fn create_socket_dir(&self) -> Result<PathBuf> {
+        self.refuse_anothers()?;
         let dir = self.socket.parent().unwrap_or(&self.root);
         private_dir(dir)?;
         let found = fs::symlink_metadata(dir).map_err(|e| CliError::io("look at", dir, &e))?;

@@ -1,4 +1,4 @@
-//! What a running node says of itself: tracing to stderr, for people or, under a supervisor, JSON.
+//! What a running node says of itself: tracing to stderr, for people or, if asked for, JSON.
 
 use tracing_subscriber::EnvFilter;
 

@@ -39,6 +39,10 @@ impl Notes {
         self.lock().sizes.get(manifest).copied()
     }
 
+    pub(crate) fn learn_size(&self, manifest: Sha256, size_bytes: u64) {
+        self.lock().sizes.insert(manifest, size_bytes);
+    }
+
     /// Why the last attempt at a release failed.
     pub(crate) fn why(&self, wanted: &Wanted) -> Option<String> {
         let noted = self.lock();
@@ -139,10 +143,7 @@ impl Keeper {
             Next::Measure(releases) => {
                 for wanted in releases {
                     match size_bytes(&wanted, snapshot, &self.node, &self.store).await {
-                        Ok(size_bytes) => {
-                            let sizes = &mut self.notes.lock().sizes;
-                            sizes.insert(wanted.manifest, size_bytes);
-                        }
+                        Ok(size_bytes) => self.notes.learn_size(wanted.manifest, size_bytes),
                         Err(why) => self.failed(wanted, "could not learn the size of", why),
                     }
                 }

@@ -23,7 +23,15 @@ pub mod search;
 pub mod snapshot;
 pub mod store;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 pub use driver::Handle;
+
+/// Unix seconds, for people to read.
+pub(crate) fn unix_s() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |elapsed| elapsed.as_secs())
+}
 
 /// An error with its causes, in one line.
 pub(crate) fn in_words(error: &(dyn std::error::Error + 'static)) -> String {

@@ -13,6 +13,7 @@
 //! * A release counts with all its files, also those that it shares with another one.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod change;
 mod survey;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use skep_proto::trust::file::{Keep, Newest};
 
 use crate::core::HoldingReason;
 
+pub(crate) use change::{Change, Dropped, change};
 pub(crate) use survey::survey;
 
 /// One repository that is followed.

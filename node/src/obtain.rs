@@ -61,9 +61,7 @@ pub(crate) async fn size_bytes(
 ) -> Result<u64, String> {
     let mut lease = node.in_use().lease();
     let files = files(wanted, &mut lease, snapshot, node, store).await?;
-    let blobs = files.blobs();
-    let sizes = blobs.iter().map(|blob| blob.size_bytes);
-    Ok(sizes.fold(0, u64::saturating_add))
+    Ok(files.size_bytes())
 }
 
 /// What a reply says to whoever only needs to know whether it was done.

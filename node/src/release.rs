@@ -109,6 +109,28 @@ impl Files {
         blobs.dedup_by_key(|blob| blob.hash);
         blobs
     }
+
+    /// Of all of them together.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        let sizes = self.blobs().into_iter().map(|blob| blob.size_bytes);
+        sizes.fold(0, u64::saturating_add)
+    }
+}
+
+/// How large a release is with all its files, in bytes, by what is here: its manifest, and the list
+/// of files if it has one.
+pub(crate) fn size_bytes(
+    repo: &RepoSnapshot,
+    store: &dyn Store,
+    (name, version): (&Name, &Version),
+    manifest: Sha256,
+) -> Result<u64, Error> {
+    let payload = payload(repo, store, name, version, manifest)?;
+    let mut files = Files::of(&payload.bytes, &repo.id, name, version)?;
+    if let Some(tree) = files.tree() {
+        files.add_tree(&read_tree(store, &tree)?)?;
+    }
+    Ok(files.size_bytes())
 }
 
 /// Every file of a release that is held, from a manifest that is what the view lists, of this

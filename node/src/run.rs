@@ -190,6 +190,7 @@ pub async fn start(config: Config) -> Result<Running, Error> {
         notes,
         stop: stop.clone(),
         started: std::time::Instant::now(),
+        started_s: crate::unix_s(),
         runtime: tokio::runtime::Handle::current(),
     });
     let about: Arc<dyn About> = Arc::<Answers>::clone(&answers);

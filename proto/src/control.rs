@@ -125,12 +125,18 @@ pub enum Request {
         dry_run: bool,
         used: bool,
     },
-    /// What is kept here of these packages, or of a version of them, though nothing in the file of the
-    /// repository is about it any more.
+    /// What the plan becomes once the file of a repository has this text, and a person takes these
+    /// out of it.
+    PlanMirror {
+        repo: RepoId,
+        file: String,
+        dropped: Vec<Dropped>,
+    },
+    /// What is kept here of what was taken out of the file of a repository, as far as nothing else in
+    /// it is about it.
     LetGo {
         repo: RepoId,
-        names: String,
-        version: Option<Version>,
+        dropped: Vec<Dropped>,
     },
     /// Everything that is stored of a repository that is no longer followed.
     Purge {
@@ -181,6 +187,7 @@ pub enum Response {
     },
     Doctor(Doctor),
     Mirror(Mirror),
+    MirrorChange(MirrorChange),
     Collected(Collected),
     Bundle(Box<Bundle>),
 }
@@ -243,6 +250,8 @@ pub struct Status {
     pub version: String,
     pub node: Key,
     pub pid: u32,
+    /// When it was started, in Unix seconds of then.
+    pub started_s: u64,
     pub up_s: u64,
     pub peers: usize,
     pub addresses: Vec<String>,
@@ -536,6 +545,33 @@ pub struct MirrorLine {
     pub state: String,
     /// Why it is not here.
     pub because: Option<String>,
+}
+
+/// What a rule, or a release that was kept by name, was about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// The pattern of a rule, or a name.
+    pub names: String,
+    /// None of a rule.
+    pub version: Option<Version>,
+}
+
+/// What becomes of releases because the file of a repository changes, and did not without it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MirrorChange {
+    pub fetched: u64,
+    /// Of all files of those whose size is known.
+    pub fetched_bytes: u64,
+    /// How many of them have a list of files that is not here.
+    pub unknown_sizes: u64,
+    pub no_room: u64,
+    pub let_go: u64,
+    /// Of the files that only these had.
+    pub freed_bytes: u64,
+    /// What goes comes first, then what comes, then what has no room.
+    pub releases: Vec<MirrorLine>,
+    /// How many releases are not among them.
+    pub left_off: usize,
 }
 
 /// What a collection removed, or would remove.

@@ -49,6 +49,10 @@ pub(crate) const EXAMPLES: &[Examples] = &[
                 "words, and where it attaches",
             ),
             (
+                "skep search '\"rate limit\"'",
+                "these words, beside each other",
+            ),
+            (
                 "skep search kernel:5.15 license:GPL-2.0-only trusted:yes",
                 "what you could use",
             ),
@@ -206,6 +210,10 @@ pub(crate) const EXAMPLES: &[Examples] = &[
             (
                 "skep mirror add 'ana/xdp-*' --newest all --max 5G",
                 "all of some, as far as they fit",
+            ),
+            (
+                "skep mirror add 'ana/*' --newest 1 --dry-run",
+                "what would come, and what would go",
             ),
         ],
     ),

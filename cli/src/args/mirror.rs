@@ -30,22 +30,34 @@ pub(crate) enum Action {
         /// The most that they may have together, such as 5G [default: what there is]
         #[arg(long, value_name = "SIZE")]
         max: Option<String>,
+        /// Say what would be fetched and let go, and change nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Remove a rule; what no other one keeps goes, unless it is used or kept by name
     Remove {
         /// `REPO/PATTERN`, as the list has it
         #[arg(value_name = "GLOB")]
         what: String,
+        /// Say what would be fetched and let go, and change nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Keep one release, whatever the rules say
     Keep {
         /// `REPO/PACKAGE[@VERSION]`
         release: String,
+        /// Say what would be fetched and let go, and change nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Leave a release to the rules again
     Unkeep {
         /// `REPO/PACKAGE[@VERSION]`; without a version, all of the package
         release: String,
+        /// Say what would be fetched and let go, and change nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Every release that is wanted or here, and why one is not
     Status,

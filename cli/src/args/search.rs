@@ -3,9 +3,11 @@
 /// Find packages in what you follow
 ///
 /// Every word must fit. A word finds what begins with it, in names, descriptions, keywords, programs,
-/// hooks and licenses; in quotes it stands as it is, and several stand beside each other. Fields ask
-/// for facts: `name:drop` `hook:xdp` `type:sched_cls` `license:GPL-2.0-only` `arch:x86_64`
-/// `kernel:5.15` `repo:ana` `trusted:yes|no`; of values with a comma between them one must fit.
+/// hooks and licenses; in quotes it stands as it is, and several stand beside each other. A shell
+/// takes quotes for itself, so give it others around them: `'"rate limit"'` asks for the two side by
+/// side, `"rate limit"` only for both, as without quotes. Fields ask for facts: `name:drop` `hook:xdp`
+/// `type:sched_cls` `license:GPL-2.0-only` `arch:x86_64` `kernel:5.15` `repo:ana` `trusted:yes|no`; of
+/// values with a comma between them one must fit.
 #[derive(clap::Args)]
 pub(crate) struct Search {
     /// Words and `FIELD:VALUE`; none: everything

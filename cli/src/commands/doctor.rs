@@ -154,6 +154,10 @@ fn home(session: &Session<'_>) -> Check {
     if let Err(e) = refuse_open("the home", root, found.mode(), 0o077) {
         return Check::failed(Mark::Warn, "home", &e);
     }
+    // What a running node is asked is answered even so.
+    if let Err(e) = session.home.refuse_anothers() {
+        return Check::failed(Mark::Warn, "home", &e);
+    }
     let socket = session.home.socket();
     let elsewhere = if socket.starts_with(root) {
         String::new()

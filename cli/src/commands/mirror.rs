@@ -2,9 +2,8 @@
 //!
 //! The rules are in the files of the repositories; the node that runs keeps to them.
 
-use skep_proto::control::{self, Collected, MirrorRule, Request, Response};
-use skep_proto::id::RepoId;
-use skep_proto::name::{Name, PackageRef, RepoRef, Requirement, Version};
+use skep_proto::control::{self, Dropped, MirrorChange, MirrorLine, MirrorRule, Request, Response};
+use skep_proto::name::{Name, PackageRef, RepoRef, Requirement};
 use skep_proto::size::Size;
 use skep_proto::trust::file::{self, Glob, Keep, Kept, Newest, with_keep, with_kept, without_keep};
 
@@ -22,8 +21,16 @@ pub(crate) async fn run(args: &Mirror, session: &Session<'_>) -> Result<Report> 
     if let Some(dir) = &args.tree {
         return tree::write(dir, &args.platform, session).await;
     }
-    let looks = matches!(args.action, None | Some(Action::Status));
-    let mut client = match looks {
+    let only_looks = match &args.action {
+        None | Some(Action::Status) => true,
+        Some(
+            Action::Add { dry_run, .. }
+            | Action::Remove { dry_run, .. }
+            | Action::Keep { dry_run, .. }
+            | Action::Unkeep { dry_run, .. },
+        ) => *dry_run,
+    };
+    let mut client = match only_looks {
         true => Client::looking(session).await?,
         false => Client::connect(session).await?,
     };
@@ -35,21 +42,28 @@ pub(crate) async fn run(args: &Mirror, session: &Session<'_>) -> Result<Report> 
 async fn act(args: &Mirror, session: &Session<'_>, client: &mut Client) -> Result<Report> {
     match &args.action {
         None => list(session, client).await,
-        Some(Action::Add { what, newest, max }) => {
+        Some(Action::Add {
+            what,
+            newest,
+            max,
+            dry_run,
+        }) => {
             let (repo, glob) = parse_glob(what, "mirror add")?;
             let keep = Keep {
                 names: vec![glob],
                 newest: parse_newest(newest)?,
                 size: max.as_deref().map(parse_size).transpose()?,
             };
-            add(&repo, &keep, session, client).await
+            add(&repo, &keep, *dry_run, session, client).await
         }
-        Some(Action::Remove { what }) => {
+        Some(Action::Remove { what, dry_run }) => {
             let (repo, glob) = parse_glob(what, "mirror remove")?;
-            remove(&repo, &glob, session, client).await
+            remove(&repo, &glob, *dry_run, session, client).await
         }
-        Some(Action::Keep { release }) => keep(release, session, client).await,
-        Some(Action::Unkeep { release }) => unkeep(release, session, client).await,
+        Some(Action::Keep { release, dry_run }) => keep(release, *dry_run, session, client).await,
+        Some(Action::Unkeep { release, dry_run }) => {
+            unkeep(release, *dry_run, session, client).await
+        }
         Some(Action::Status) => status(session, client).await,
     }
 }
@@ -132,6 +146,20 @@ async fn list(session: &Session<'_>, client: &mut Client) -> Result<Report> {
     Ok(Report::list("mirror", rule_table(mirror.rules)))
 }
 
+fn release_table(lines: Vec<MirrorLine>) -> Table {
+    let mut releases = Table::new(&["release", "state", "size", "by", "because"]);
+    for line in lines {
+        releases.push([
+            line.release.into(),
+            line.state.into(),
+            line.size_bytes.map_or(Value::None, Value::Size),
+            line.why.into(),
+            line.because.into(),
+        ]);
+    }
+    releases
+}
+
 async fn status(session: &Session<'_>, client: &mut Client) -> Result<Report> {
     let mirror = asked(client).await?;
     if let Some(over) = above_quota(&mirror) {
@@ -141,16 +169,6 @@ async fn status(session: &Session<'_>, client: &mut Client) -> Result<Report> {
     for stay in mirror.stays {
         stays.push([stay.why.into(), Value::Size(stay.size_bytes)]);
     }
-    let mut releases = Table::new(&["release", "state", "size", "by", "because"]);
-    for line in mirror.releases {
-        releases.push([
-            line.release.into(),
-            line.state.into(),
-            line.size_bytes.map_or(Value::None, Value::Size),
-            line.why.into(),
-            line.because.into(),
-        ]);
-    }
     let quota = mirror.quota_bytes.map_or(Value::None, Value::Size);
     Ok(Report::answer("mirror.status")
         .fact("quota", quota)
@@ -159,7 +177,7 @@ async fn status(session: &Session<'_>, client: &mut Client) -> Result<Report> {
         .fact("left_off", mirror.left_off as u64)
         .table("stays", stays)
         .table("rules", rule_table(mirror.rules))
-        .table("releases", releases))
+        .table("releases", release_table(mirror.releases)))
 }
 
 /// That more is here than the quota, and why.
@@ -186,25 +204,84 @@ fn above_quota(mirror: &control::Mirror) -> Option<String> {
     ))
 }
 
-/// Changes the file of a repository while nobody else does, and has the node read it.
+/// A repository whose file was changed, or would be, and what that changes.
+struct Edited {
+    followed: Followed,
+    change: MirrorChange,
+    dry_run: bool,
+}
+
+/// Changes the file of a repository while nobody else does, has the node read it and let go what was
+/// taken out of it: as it said before that it would.
 async fn edit(
     repo: &RepoRef,
+    dry_run: bool,
     session: &Session<'_>,
     client: &mut Client,
-    change: impl FnOnce(&Followed) -> Result<String>,
-) -> Result<Followed> {
+    change: impl FnOnce(&Followed) -> Result<(String, Vec<Dropped>)>,
+) -> Result<Edited> {
     let repos = Repos::of(&session.home);
-    let _one = session.home.lock(session.ui).await?;
+    let _one = match dry_run {
+        true => None,
+        false => Some(session.home.lock(session.ui).await?),
+    };
     let followed = repos.find(repo)?;
-    let text = change(&followed)?;
-    if text != followed.text {
-        repos.edit(&followed.alias, &text)?;
+    let (text, dropped) = change(&followed)?;
+    let id = followed.file.id;
+    let planned = Request::PlanMirror {
+        repo: id,
+        file: text.clone(),
+        dropped: dropped.clone(),
+    };
+    let change = match client.ask(planned).await? {
+        Response::MirrorChange(change) => change,
+        other => return Err(unexpected(&other)),
+    };
+    if dry_run {
+        session.ui.say("nothing was changed (dry run)");
+    } else {
+        if text != followed.text {
+            repos.edit(&followed.alias, &text)?;
+        }
+        client.ask(Request::Reload).await?;
+        if !dropped.is_empty() {
+            client.ask(Request::LetGo { repo: id, dropped }).await?;
+        }
+        if client.is_own() {
+            session.ui.next("skep node run");
+        }
     }
-    client.ask(Request::Reload).await?;
-    if client.is_own() {
-        session.ui.next("skep node run");
+    Ok(Edited {
+        followed,
+        change,
+        dry_run,
+    })
+}
+
+impl Edited {
+    /// Adds what changes; each release that comes or has no room only if nobody can look at
+    /// `mirror status` for it.
+    fn report(self, report: Report) -> Report {
+        let Self {
+            change, dry_run, ..
+        } = self;
+        let goes = |line: &&MirrorLine| line.state == "leaves";
+        let let_go = change.releases.iter().filter(goes);
+        let let_go: Vec<String> = let_go.map(|line| line.release.clone()).collect();
+        let report = report
+            .fact("fetch", change.fetched)
+            .fact("fetch_size", Value::Size(change.fetched_bytes))
+            .fact("unknown_sizes", change.unknown_sizes)
+            .fact("no_room", change.no_room)
+            .fact("let_go", let_go)
+            .fact("freed", Value::Size(change.freed_bytes))
+            .fact("left_off", change.left_off as u64)
+            .fact("dry_run", dry_run);
+        match dry_run {
+            true => report.table("releases", release_table(change.releases)),
+            false => report,
+        }
     }
-    Ok(followed)
 }
 
 /// An edit that cannot be made: what to do instead.
@@ -222,59 +299,49 @@ fn by_hand(followed: &Followed, session: &Session<'_>) -> impl FnOnce(file::Erro
 async fn add(
     repo: &RepoRef,
     rule: &Keep,
+    dry_run: bool,
     session: &Session<'_>,
     client: &mut Client,
 ) -> Result<Report> {
-    let followed = edit(repo, session, client, |followed| {
-        with_keep(&followed.text, rule).map_err(by_hand(followed, session))
+    let edited = edit(repo, dry_run, session, client, |followed| {
+        let text = with_keep(&followed.text, rule).map_err(by_hand(followed, session))?;
+        Ok((text, Vec::new()))
     });
-    let alias = followed.await?.alias;
+    let edited = edited.await?;
     let most = rule.size.map(|size| Value::Size(size.0));
-    Ok(Report::answer("mirror.add")
-        .fact("for", format!("{alias}/{}", rule.names_text()))
+    let report = Report::answer("mirror.add")
+        .fact(
+            "for",
+            format!("{}/{}", edited.followed.alias, rule.names_text()),
+        )
         .fact("newest", rule.newest.to_string())
-        .fact("max", most.unwrap_or(Value::None)))
+        .fact("max", most.unwrap_or(Value::None));
+    Ok(edited.report(report))
 }
 
 async fn remove(
     repo: &RepoRef,
     glob: &Glob,
+    dry_run: bool,
     session: &Session<'_>,
     client: &mut Client,
 ) -> Result<Report> {
-    let followed = edit(repo, session, client, |followed| {
+    let edited = edit(repo, dry_run, session, client, |followed| {
         let rules = &followed.file.keep;
         let is_it = |rule: &Keep| rule.names_text() == glob.as_str();
         let Some(at) = rules.iter().position(is_it) else {
             return Err(no_rule(followed, glob, session));
         };
-        without_keep(&followed.text, at).map_err(by_hand(followed, session))
+        let text = without_keep(&followed.text, at).map_err(by_hand(followed, session))?;
+        let dropped = Dropped {
+            names: glob.as_str().to_owned(),
+            version: None,
+        };
+        Ok((text, vec![dropped]))
     });
-    let Followed { alias, file, .. } = followed.await?;
-    let let_go = let_go(file.id, glob.as_str(), None, client).await?;
-    Ok(Report::answer("mirror.remove")
-        .fact("for", format!("{alias}/{}", glob.as_str()))
-        .fact("let_go", let_go.let_go)
-        .fact("freed", Value::Size(let_go.size_bytes)))
-}
-
-/// What no other rule is about goes at once; what one is about is the keeper's matter.
-async fn let_go(
-    repo: RepoId,
-    names: &str,
-    version: Option<Version>,
-    client: &mut Client,
-) -> Result<Collected> {
-    let names = names.to_owned();
-    let request = Request::LetGo {
-        repo,
-        names,
-        version,
-    };
-    match client.ask(request).await? {
-        Response::Collected(collected) => Ok(collected),
-        other => Err(unexpected(&other)),
-    }
+    let edited = edited.await?;
+    let what = format!("{}/{}", edited.followed.alias, glob.as_str());
+    Ok(edited.report(Report::answer("mirror.remove").fact("for", what)))
 }
 
 fn no_rule(followed: &Followed, glob: &Glob, session: &Session<'_>) -> CliError {
@@ -299,7 +366,12 @@ fn no_rule(followed: &Followed, glob: &Glob, session: &Session<'_>) -> CliError 
     CliError::new(Exit::NotFound, message, Hint::new(hint))
 }
 
-async fn keep(what: &str, session: &Session<'_>, client: &mut Client) -> Result<Report> {
+async fn keep(
+    what: &str,
+    dry_run: bool,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<Report> {
     parse_package(what, "mirror keep")?;
     let request = Request::Release {
         package: what.to_owned(),
@@ -313,23 +385,30 @@ async fn keep(what: &str, session: &Session<'_>, client: &mut Client) -> Result<
         version: found.version,
     };
     let repo = RepoRef::Id(found.repo);
-    let followed = edit(&repo, session, client, |followed| {
+    let edited = edit(&repo, dry_run, session, client, |followed| {
         let mut all = followed.file.kept.clone();
         if !all.contains(&kept) {
             all.push(kept.clone());
         }
-        with_kept(&followed.text, &all).map_err(by_hand(followed, session))
+        let text = with_kept(&followed.text, &all).map_err(by_hand(followed, session))?;
+        Ok((text, Vec::new()))
     });
-    let alias = followed.await?.alias;
-    Ok(Report::answer("mirror.keep")
-        .fact("release", format!("{alias}/{kept}"))
-        .fact("here", found.held))
+    let edited = edited.await?;
+    let report = Report::answer("mirror.keep")
+        .fact("release", format!("{}/{kept}", edited.followed.alias))
+        .fact("here", found.held);
+    Ok(edited.report(report))
 }
 
-async fn unkeep(what: &str, session: &Session<'_>, client: &mut Client) -> Result<Report> {
+async fn unkeep(
+    what: &str,
+    dry_run: bool,
+    session: &Session<'_>,
+    client: &mut Client,
+) -> Result<Report> {
     let reference = parse_package(what, "mirror unkeep")?;
     let mut gone = Vec::new();
-    let followed = edit(&reference.repo, session, client, |followed| {
+    let edited = edit(&reference.repo, dry_run, session, client, |followed| {
         let kept = followed.file.kept.iter().cloned();
         let (left, let_go): (Vec<Kept>, Vec<Kept>) =
             kept.partition(|kept| !means(&reference, kept));
@@ -339,21 +418,17 @@ async fn unkeep(what: &str, session: &Session<'_>, client: &mut Client) -> Resul
             let hint = Hint::new("skep mirror lists what is");
             return Err(CliError::new(Exit::NotFound, message, hint));
         }
-        with_kept(&followed.text, &left).map_err(by_hand(followed, session))
+        let text = with_kept(&followed.text, &left).map_err(by_hand(followed, session))?;
+        let dropped = gone.iter().map(|kept| Dropped {
+            names: kept.name.as_str().to_owned(),
+            version: Some(kept.version.clone()),
+        });
+        Ok((text, dropped.collect()))
     });
-    let Followed { alias, file, .. } = followed.await?;
-    let (mut went, mut freed) = (Vec::new(), 0);
-    for kept in &gone {
-        let (name, version) = (kept.name.as_str(), Some(kept.version.clone()));
-        let let_go = let_go(file.id, name, version, client).await?;
-        went.extend(let_go.let_go);
-        freed += let_go.size_bytes;
-    }
+    let edited = edited.await?;
+    let alias = &edited.followed.alias;
     let gone: Vec<String> = gone.iter().map(|kept| format!("{alias}/{kept}")).collect();
-    Ok(Report::answer("mirror.unkeep")
-        .fact("releases", gone)
-        .fact("let_go", went)
-        .fact("freed", Value::Size(freed)))
+    Ok(edited.report(Report::answer("mirror.unkeep").fact("releases", gone)))
 }
 
 /// Whether a reference means a release that is kept.

@@ -233,13 +233,6 @@ async fn status(client: &mut Client) -> Result<Status> {
     }
 }
 
-/// When a node that is up for so long was started.
-fn started(up_s: u64) -> Value {
-    let up = jiff::SignedDuration::from_secs(i64::try_from(up_s).unwrap_or(i64::MAX));
-    let then = jiff::Timestamp::now().saturating_sub(up);
-    Value::Time(then.map_or(0, jiff::Timestamp::as_second))
-}
-
 fn report(status: &Status) -> Report {
     let mut repos = Table::new(&["repository", "state", "logs", "packages", "releases"]);
     for line in &status.repos {
@@ -255,11 +248,12 @@ fn report(status: &Status) -> Report {
             (line.releases as u64).into(),
         ]);
     }
+    let started = i64::try_from(status.started_s).map_or(Value::None, Value::Time);
     Report::answer("node.status")
         .fact("node", status.node.fingerprint())
         .fact("version", status.version.as_str())
         .fact("pid", u64::from(status.pid))
-        .fact("started", started(status.up_s))
+        .fact("started", started)
         .fact("peers", status.peers as u64)
         .fact("addresses", status.addresses.clone())
         .fact("read_only", status.read_only.clone())

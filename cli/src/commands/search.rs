@@ -24,7 +24,8 @@ const COLUMNS: [&str; 8] = [
 pub(crate) async fn run(args: &Search, session: &Session<'_>) -> Result<Report> {
     let query = args.words.join(" ");
     // Read here too: a slip is said without starting a node for it.
-    Query::parse(&query).map_err(|e| CliError::usage(e.to_string(), Hint::new(e.hint())))?;
+    Query::parse(&query)
+        .map_err(|e| CliError::usage(e.to_string(), Hint::new(e.hint_for_shell())))?;
     let mut client = Client::looking(session).await?;
     let request = Request::Search {
         query,

@@ -76,6 +76,7 @@ impl<'a> Repos<'a> {
 
     /// Changes the text of a file.
     pub(crate) fn edit(&self, alias: &Name, text: &str) -> Result<()> {
+        self.home.refuse_anothers()?;
         replace(&self.path(alias), text.as_bytes(), 0o600, &faults::REPO)
     }
 

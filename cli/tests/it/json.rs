@@ -156,7 +156,9 @@ fn trust() {
 fn mirrors() {
     let fixture = Fixture::new();
     fixture.run("publish drop --yes");
-    check(&fixture, "mirror.add", "mirror add ana/* --max 5G");
+    let line = "mirror add ana/* --max 5G --json";
+    let both = fixture.run(&format!("{line} --dry-run")) + &fixture.run(line);
+    pinned("mirror.add", &both);
     check(&fixture, "mirror.keep", "mirror keep ana/drop");
     check(&fixture, "mirror", "mirror");
     check(&fixture, "mirror.status", "mirror status");

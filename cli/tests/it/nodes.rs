@@ -30,6 +30,21 @@ fn a_node_ends_cleanly_at_ctrl_c_and_when_a_supervisor_says_so() {
 }
 
 #[test]
+fn a_node_was_started_at_one_moment_whenever_it_is_asked() {
+    let fixture = Fixture::new();
+    let _node = fixture.node("home");
+    let begun = Instant::now();
+    let mut said = std::collections::BTreeSet::new();
+    // Asked at every part of a second.
+    while begun.elapsed() < Duration::from_millis(1_500) {
+        let status = fixture.run("node status --json");
+        let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+        said.insert(status["started"].as_str().expect("a time").to_owned());
+    }
+    assert_eq!(said.len(), 1, "{said:?}");
+}
+
+#[test]
 fn a_demo_that_is_interrupted_leaves_nothing_behind() {
     let fixture = Fixture::new();
     let temporary = fixture.path().join("tmp");

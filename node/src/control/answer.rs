@@ -52,6 +52,8 @@ pub(crate) struct Answers {
     pub(crate) notes: Notes,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) started: Instant,
+    /// The same by the clock, read once: it says the same however often it is asked for.
+    pub(crate) started_s: u64,
     pub(crate) runtime: tokio::runtime::Handle,
 }
 
@@ -198,11 +200,12 @@ impl Answers {
             Request::Doctor => Ok(self.doctor()),
             Request::Mirror => Ok(Response::Mirror(self.mirrored())),
             Request::Collect { dry_run, used } => self.collect(dry_run, used),
-            Request::LetGo {
+            Request::PlanMirror {
                 repo,
-                names,
-                version,
-            } => self.let_go(repo, &names, version.as_ref()),
+                file,
+                dropped,
+            } => self.plan_mirror(repo, &file, &dropped),
+            Request::LetGo { repo, dropped } => self.let_go(repo, &dropped),
             Request::Purge { repo } => self.purge(repo),
             Request::RecheckBlob { hash } => self.recheck_blob(&hash),
             Request::Stop
@@ -337,6 +340,7 @@ impl About for Answers {
             version: self.config.version.to_owned(),
             node: *snapshot.me.key(),
             pid: std::process::id(),
+            started_s: self.started_s,
             up_s: self.started.elapsed().as_secs(),
             peers: snapshot.peers.len(),
             addresses: self.addresses(),

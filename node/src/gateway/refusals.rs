@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use skep_proto::control;
@@ -94,7 +94,7 @@ impl Refusals {
             why: refused.why.clone(),
             hint: refused.hint.clone(),
             times: times + 1,
-            last_s: now_s(),
+            last_s: crate::unix_s(),
         });
         all.truncate(REMEMBERED_MAX);
     }
@@ -103,12 +103,6 @@ impl Refusals {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         inner.last.iter().cloned().collect()
     }
-}
-
-/// Unix seconds, for people to read.
-fn now_s() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |elapsed| elapsed.as_secs())
 }
 
 #[cfg(test)]

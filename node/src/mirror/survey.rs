@@ -56,17 +56,15 @@ fn survey_one<'a>(
     }
     // A package's releases stand together: names are compared as they are, not folded.
     releases.sort_by_key(|release: &Release<'_>| (release.name, release.version, release.manifest));
-    Some(Repo {
+    let mut of = Repo {
         id: repo.id,
-        rules: &file.keep,
-        named: file
-            .kept
-            .iter()
-            .map(|kept| (&kept.name, &kept.version))
-            .collect(),
+        rules: &[],
+        named: BTreeSet::new(),
         is_doubtful: repo.is_doubtful(),
         releases,
-    })
+    };
+    of.read(file);
+    Some(of)
 }
 
 /// The manifest that is listed, and those that are here of the same version.

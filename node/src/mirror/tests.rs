@@ -1,5 +1,7 @@
 //! What a plan keeps to, whatever is published, here, asked for and claimed.
 
+mod change;
+
 use proptest::prelude::*;
 use skep_proto::size::Size;
 use skep_proto::trust::file::Glob;

@@ -428,9 +428,9 @@ impl<'a> Fitting<'a> {
             scores,
             ..
         } = self;
-        let found = slots.iter().filter_map(|slot| {
-            Some((scores[*slot as usize], index.slot(*slot)?))
-        });
+        let found = slots
+            .iter()
+            .filter_map(|slot| Some((scores[*slot as usize], index.slot(*slot)?)));
         let mut found: Vec<(f64, &Slot)> = found.collect();
         let by_name = |a: &Slot, b: &Slot| {
             let names = a.name.as_str().cmp(b.name.as_str());

@@ -52,8 +52,7 @@ impl Packed {
         reader.array(TEXTS + LISTS)?;
         let description = reader.text(most)?.to_owned();
         let license = reader.text(most)?.to_owned();
-        let mut list =
-            || reader.items("texts", most, |reader| Ok(reader.text(most)?.to_owned()));
+        let mut list = || reader.items("texts", most, |reader| Ok(reader.text(most)?.to_owned()));
         Ok(Document {
             name,
             version,

@@ -85,19 +85,28 @@ pub enum QueryError {
 }
 
 impl QueryError {
-    /// What to type instead.
+    /// What to type instead, into a box.
     pub fn hint(&self) -> String {
+        self.hint_with(|quoted| quoted)
+    }
+
+    /// The same for a command line: a shell takes quotes for itself.
+    pub fn hint_for_shell(&self) -> String {
+        self.hint_with(|quoted| format!("'{quoted}'"))
+    }
+
+    fn hint_with(&self, typed: impl Fn(String) -> String) -> String {
         match self {
             Self::TooLong { .. } | Self::TooManyTerms => "say less: every word must fit".to_owned(),
             Self::Field(field) => format!(
-                "there are {}; a word with a colon stands in quotes: \"{}:…\"",
+                "there are {}; a word with a colon stands in quotes: {}",
                 FIELDS.map(|field| format!("{field}:")).join(" "),
-                harmless_line(field)
+                typed(format!("\"{}:…\"", harmless_line(field)))
             ),
             Self::NoValue(field) => format!("for example {field}:{}", example(field)),
             Self::Value { hint, .. } => hint.clone(),
             Self::NoWord(_) => "search for words: letters and digits".to_owned(),
-            Self::OpenQuote => "\"two words\"".to_owned(),
+            Self::OpenQuote => typed("\"two words\"".to_owned()),
         }
     }
 }

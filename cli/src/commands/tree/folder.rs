@@ -328,6 +328,14 @@ impl Folder {
     }
 }
 
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What was not finished takes room on a disk that may have none left. What stays, the next
+        // command removes.
+        drop(fs::remove_dir_all(self.path.join(UNFINISHED)));
+    }
+}
+
 fn lines(of: &BTreeSet<(Place, Blake3)>) -> String {
     let lines = of.iter();
     lines

@@ -1,20 +1,21 @@
 //! What is mirrored, what becomes of it, and what nobody needs any more.
 
+mod change;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use skep_proto::control::{
-    Collected, Mirror, MirrorLine, MirrorRule, MirrorStay, Refused, Response,
+    self, Collected, Mirror, MirrorLine, MirrorRule, MirrorStay, Refused, Response,
 };
 use skep_proto::hash::Sha256;
 use skep_proto::id::RepoId;
-use skep_proto::name::Version;
 use skep_proto::size::Size;
-use skep_proto::trust::file::Glob;
+use skep_proto::trust::file;
 
 use super::{Answered, Answers, failed};
 use crate::core::{Command, HoldingReason};
 use crate::gc;
-use crate::mirror::{self, At, Limit, Line, Plan, Release, Repo, State, Why};
+use crate::mirror::{self, At, Dropped, Limit, Line, Plan, Release, Repo, State, Why};
 use crate::obtain::Wanted;
 use crate::snapshot::{RepoSnapshot, Snapshot};
 
@@ -151,49 +152,30 @@ impl Answers {
         }))
     }
 
-    /// Lets go what a rule that a person took away was about, or a name: the keeper leaves alone what
-    /// nothing is about.
-    pub(super) fn let_go(&self, id: RepoId, names: &str, version: Option<&Version>) -> Answered {
-        let glob: Glob = names.parse().map_err(|e| failed(crate::in_words(&e)))?;
+    /// Lets go what a person took out of a file: the keeper leaves alone what nothing is about.
+    pub(super) fn let_go(&self, id: RepoId, dropped: &[control::Dropped]) -> Answered {
+        let dropped = read(dropped)?;
         let snapshot = self.node.snapshot();
         let (repos, _) = mirror::survey(&snapshot, &|_| None);
-        let (mut let_go, mut going) = (Vec::new(), BTreeSet::new());
+        let mut going = BTreeSet::new();
         for repo in repos.iter().filter(|repo| repo.id == id) {
-            let meant = repo.releases.iter().filter(|release| {
-                glob.matches(release.name)
-                    && version.is_none_or(|version| release.version == version)
-                    && !repo.is_about(release)
-            });
-            for release in meant {
-                let why = HoldingReason::Kept;
-                if release
-                    .here
-                    .is_none_or(|here| here.without(why) == Some(here))
-                {
-                    continue;
-                }
+            for at in repo.let_go_with(&dropped) {
+                let release = &repo.releases[at];
                 let manifest = release.manifest;
+                let why = HoldingReason::Kept;
                 self.command(Command::LetGo {
                     repo: id,
                     manifest,
                     why,
                 })?;
-                let name = format!("{}@{}", release.name, release.version);
-                let_go.push(format!("{}/{name}", called(&snapshot, id)));
                 if release.here == Some(why) {
                     going.insert((id, manifest));
                 }
             }
         }
         let freed = gc::freed(&snapshot, &going);
-        let removed = gc::remove(&freed, &self.node, self.store.as_ref()).map_err(not_removed)?;
-        Ok(Response::Collected(Collected {
-            files: removed.blobs,
-            size_bytes: removed.size_bytes,
-            fresh_files: 0,
-            fresh_bytes: 0,
-            let_go,
-        }))
+        gc::remove(&freed, &self.node, self.store.as_ref()).map_err(not_removed)?;
+        Ok(Response::Done)
     }
 
     /// Forgets a repository that is no longer followed, then removes what it alone had.
@@ -219,6 +201,18 @@ impl Answers {
             let_go,
         }))
     }
+}
+
+/// What a person takes out of a file, as it was asked.
+fn read(dropped: &[control::Dropped]) -> Result<Vec<Dropped>, Refused> {
+    let read = dropped.iter().map(|it| {
+        let names = it.names.parse();
+        Ok(Dropped {
+            names: names.map_err(|e: file::Error| failed(crate::in_words(&e)))?,
+            version: it.version.clone(),
+        })
+    });
+    read.collect()
 }
 
 fn not_removed(error: gc::Error) -> Refused {

@@ -37,6 +37,7 @@ impl About {
             | Request::Publish { repo, .. }
             | Request::Fetch { repo, .. }
             | Request::Admit { repo, .. }
+            | Request::PlanMirror { repo, .. }
             | Request::LetGo { repo, .. }
             | Request::Purge { repo } => Self::Reference(RepoRef::Id(*repo)),
             Request::Status

@@ -29,7 +29,10 @@ impl Judge<'_> {
         let versions = published.chunk_by(|a, b| a.version == b.version);
         let releases = versions.filter_map(|published| {
             let version = published.first()?.version;
-            Some((version.clone(), self.release(owner, name, version, published)))
+            Some((
+                version.clone(),
+                self.release(owner, name, version, published),
+            ))
         });
         Some(Package {
             name: name.clone(),

@@ -281,3 +281,46 @@ fn an_import_without_room_says_so_and_is_done_when_there_is_some() {
     home.ok(&["get", "ana/drop", "-o", "out"]);
     home.same_files("out/drop-0.1.0");
 }
+
+#[test]
+fn a_tree_without_room_leaves_nothing_half_written_and_is_done_when_there_is_some() {
+    let Some(small) = Small::mount() else {
+        return;
+    };
+    let home = Home::new(true);
+    let package = home.heavy_package("0.1.0", WEIGHT_BYTES);
+    home.ok(&["publish", &package]);
+    let dir = small.0.path().join("tree");
+    let tree = ["mirror", "--tree", dir.to_str().expect("a plain path")];
+    let unfinished = dir.join(".skep-unfinished");
+    let archives = || {
+        let mut files = files_below(&dir);
+        files.retain(|file| file.extension().is_some_and(|it| it == "gz"));
+        files
+    };
+    let (mut refused, mut without_archive) = (0, 0);
+    for room in ROOMS {
+        small.fill(room);
+        let out = home.run(&tree);
+        assert!(!unfinished.exists(), "{room} bytes");
+        if !out.status.success() {
+            no_room(1, &out);
+            refused += 1;
+            let is_begun = dir.join(".skep-tree").exists();
+            without_archive += usize::from(is_begun && archives().is_empty());
+        }
+        small.make_room();
+    }
+    assert!(
+        refused >= 3 && without_archive >= 1,
+        "{refused}, {without_archive}"
+    );
+    fs::remove_dir_all(dir.join("ana")).expect("removed");
+    // What a command that was killed left takes the room that the next one needs.
+    fs::create_dir_all(&unfinished).expect("made");
+    fs::write(unfinished.join("archive"), vec![0; 2 * WEIGHT_BYTES]).expect("written");
+    small.fill(0);
+    home.ok(&tree);
+    assert!(!unfinished.exists());
+    assert!(!archives().is_empty());
+}

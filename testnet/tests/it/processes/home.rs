@@ -1,7 +1,7 @@
 //! A home on disk, the commands that are run in it, and the node that serves it.
 
 use std::fs;
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -151,6 +151,13 @@ impl Home {
 
     pub(super) fn start(&mut self) {
         self.start_with(self.command(&["node", "run"]));
+    }
+
+    /// Starts the node as another user, who may do so.
+    pub(super) fn start_as(&mut self, user: u32) {
+        let mut command = self.command(&["node", "run"]);
+        command.uid(user).gid(user);
+        self.start_with(command);
     }
 
     /// Starts the node within a network namespace.

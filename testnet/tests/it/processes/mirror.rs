@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use super::home::{Home, wait_until, was_killed};
 
 /// Of the file by which the versions of the package differ, in bytes.
-const WEIGHT: usize = 100_000;
+pub(super) const WEIGHT: usize = 100_000;
 /// Longer than a collection spares what may be somebody's work.
 const LONG_AGO: Duration = Duration::from_secs(30 * 86_400);
 
@@ -20,7 +20,7 @@ fn publish(home: &Home, version: &str, size_bytes: usize) {
 }
 
 /// An author with these versions, and a node.
-fn author(versions: &[&str]) -> Home {
+pub(super) fn author(versions: &[&str]) -> Home {
     let mut author = Home::new(true);
     for version in versions {
         publish(&author, version, WEIGHT);
@@ -44,7 +44,7 @@ fn said(home: &Home, version: &str) -> (String, String) {
 }
 
 /// Waits until these versions are here by a rule or by name, and no others are known here.
-fn wait_for_exactly(home: &Home, versions: &[&str], others: &[&str]) {
+pub(super) fn wait_for_exactly(home: &Home, versions: &[&str], others: &[&str]) {
     let here = |version: &&&str| said(home, version).0 == "here";
     let what = format!("{versions:?} are here and {others:?} are not");
     wait_until(&what, || {
@@ -64,7 +64,7 @@ fn blobs(home: &Home) -> BTreeSet<PathBuf> {
 }
 
 /// How many blobs of a store are as large as what differs between versions.
-fn heavy_blobs(home: &Home) -> usize {
+pub(super) fn heavy_blobs(home: &Home) -> usize {
     let len = |path: &PathBuf| fs::metadata(path).map_or(0, |file| file.len());
     let heavy = blobs(home)
         .into_iter()
@@ -91,7 +91,7 @@ fn collected(home: &Home, args: &[&str]) -> serde_json::Value {
 }
 
 /// A home that mirrors a repository by a rule.
-fn mirror(ticket: &str, rule: &[&str]) -> Home {
+pub(super) fn mirror(ticket: &str, rule: &[&str]) -> Home {
     let mut home = Home::new(true);
     home.ok(&["repo", "add", ticket]);
     home.ok(&[&["mirror", "add", "ana/*"], rule].concat());

@@ -1,7 +1,9 @@
 //! l3afd's configuration: what it needs to start, and the settings that do something else than they
 //! say.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use skep_proto::l3afd::config::{nanoseconds, time_out};
 
@@ -31,12 +33,14 @@ const TIME_OUT: &str = "http-client-timeout: 10ns";
 /// Longest time-out that is one, in seconds. Many a usual time (`5s`, `20s`, `1m`) overflows to
 /// decades, and nobody means to have l3afd stand still for more than a quarter of an hour.
 const TIME_OUT_MAX_S: i64 = 15 * 60;
-/// Where a unit of the node may lie.
-const UNITS: [&str; 3] = [
-    "/etc/systemd/system/skep.service",
-    "/usr/local/lib/systemd/system/skep.service",
-    "/usr/lib/systemd/system/skep.service",
+/// Where systemd looks for a unit of the node: the first that there is counts.
+const UNIT_DIRS: [&str; 4] = [
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
 ];
+const UNIT: &str = "skep.service";
 /// Longest unit that is read, in bytes.
 const UNIT_BYTES_MAX: u64 = 64 << 10;
 
@@ -44,7 +48,7 @@ pub(super) fn checks(scene: &Scene<'_>, distribution: Option<&Distribution>) -> 
     let mut found = needed(scene);
     found.extend(url(scene, scene.config.get("ebpf-repo", "url"), None));
     found.extend(cache(scene));
-    found.push(start(&UNITS.map(Path::new)));
+    found.push(start(&UNIT_DIRS.map(Path::new)));
     found.push(time_out_of(scene));
     found.push(tls(scene));
     found.push(chaining(scene));
@@ -179,33 +183,51 @@ fn is_in_memory(path: &Path) -> bool {
 }
 
 /// The node must answer before l3afd asks.
-fn start(units: &[&Path]) -> Check {
+fn start(dirs: &[&Path]) -> Check {
     let before = |text: &str| {
         let mut lines = text
             .lines()
             .filter_map(|line| line.trim().strip_prefix("Before="));
         lines.any(|line| line.split_whitespace().any(|unit| unit == "l3afd.service"))
     };
-    let unit = units
-        .iter()
-        .find_map(|unit| Some((unit, read_text(unit, UNIT_BYTES_MAX).ok()?)));
     let line = "Before=l3afd.service";
-    match unit {
-        Some((unit, text)) if before(&text) => {
-            let text = format!("{} is ready before l3afd starts", unit.display());
+    let Some(unit) = dirs.iter().map(|dir| dir.join(UNIT)).find(|it| it.exists()) else {
+        let text = "no unit has the node ready before l3afd starts, which asks once";
+        return Check::new(Mark::Warn, "start", text)
+            .with_hint(format!("in a unit of the node, [Unit]: {line}"));
+    };
+    let says = |file: &&PathBuf| read_text(file, UNIT_BYTES_MAX).is_ok_and(|text| before(&text));
+    let drop_ins = drop_ins(dirs);
+    match std::iter::once(&unit).chain(&drop_ins).find(says) {
+        Some(file) => {
+            let by = match *file == unit {
+                true => String::new(),
+                false => format!(", by {}", file.display()),
+            };
+            let text = format!("{} is ready before l3afd starts{by}", unit.display());
             Check::new(Mark::Ok, "start", text)
         }
-        Some((unit, _)) => {
+        None => {
             let text = "nothing has the node ready before l3afd starts, which asks once";
             let hint = format!("in {}, [Unit]: {line}", unit.display());
             Check::new(Mark::Warn, "start", text).with_hint(hint)
         }
-        None => {
-            let text = "no unit has the node ready before l3afd starts, which asks once";
-            Check::new(Mark::Warn, "start", text)
-                .with_hint(format!("in a unit of the node, [Unit]: {line}"))
+    }
+}
+
+/// What is added to the unit. One hides those of the same name in later folders; in which order the
+/// others are read says nothing here, since what comes before what can only be added to.
+fn drop_ins(dirs: &[&Path]) -> Vec<PathBuf> {
+    let mut found: BTreeMap<OsString, PathBuf> = BTreeMap::new();
+    for dir in dirs {
+        let entries = std::fs::read_dir(dir.join(format!("{UNIT}.d")));
+        let paths = entries.into_iter().flatten().flatten().map(|it| it.path());
+        for path in paths.filter(|path| path.extension().is_some_and(|it| it == "conf")) {
+            let name = path.file_name().unwrap_or_default().to_owned();
+            found.entry(name).or_insert(path);
         }
     }
+    found.into_values().collect()
 }
 
 fn time_out_of(scene: &Scene<'_>) -> Check {
@@ -317,21 +339,36 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_says_what_comes_first() {
+    fn a_unit_says_what_comes_first_or_what_is_added_to_it_does() {
         let folder = tempfile::tempdir().expect("a folder");
-        let unit = folder.path().join("skep.service");
-        let absent = folder.path().join("absent.service");
-        let units = [absent.as_path(), unit.as_path()];
-        assert_eq!(start(&units).mark, Mark::Warn);
-        std::fs::write(&unit, "[Unit]\nBefore=network.target\n").expect("written");
-        let found = start(&units);
+        let (etc, usr) = (folder.path().join("etc"), folder.path().join("usr"));
+        let dirs = [etc.as_path(), usr.as_path()];
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            std::fs::write(path, text).expect("written");
+        };
+        const BEFORE: &str = "[Unit]\nBefore=network.target l3afd.service\n";
+        assert_eq!(start(&dirs).mark, Mark::Warn);
+        // Without a unit it is added to nothing.
+        write("usr/skep.service.d/l3afd.conf", BEFORE);
+        assert_eq!(start(&dirs).mark, Mark::Warn);
+        write("usr/skep.service", "[Unit]\nBefore=network.target\n");
+        let found = start(&dirs);
+        assert_eq!(found.mark, Mark::Ok);
+        assert!(found.found.contains("l3afd.conf"), "{}", found.found);
+        // Of one name the first counts.
+        write("etc/skep.service.d/l3afd.conf", "[Unit]\n");
+        let found = start(&dirs);
         assert_eq!(found.mark, Mark::Warn);
-        assert!(
-            found
-                .hint
-                .is_some_and(|hint| hint.contains("Before=l3afd.service"))
-        );
-        std::fs::write(&unit, "[Unit]\nBefore=network.target l3afd.service\n").expect("written");
-        assert_eq!(start(&units).mark, Mark::Ok);
+        let hint = found.hint.expect("what to write");
+        assert!(hint.contains("Before=l3afd.service"), "{hint}");
+        write("usr/skep.service.d/note.txt", BEFORE);
+        assert_eq!(start(&dirs).mark, Mark::Warn);
+        write("usr/skep.service", BEFORE);
+        assert_eq!(start(&dirs).mark, Mark::Ok);
+        // As the first unit counts, whatever others say.
+        write("etc/skep.service", "[Unit]\n");
+        assert_eq!(start(&dirs).mark, Mark::Warn);
     }
 }
