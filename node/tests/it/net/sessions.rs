@@ -166,13 +166,16 @@ async fn a_peer_whose_process_ended_unnoticed_has_a_new_session_when_it_comes_ag
     });
     let first = first.await.expect("it runs");
     let (old, _) = a.connected().await;
-    process.shutdown_background();
-    drop(first);
+    // Its only thread stands still from here: not even that it ends is said.
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    process.spawn(async move { ended.recv() });
     let mut b = Node::plain(high).await;
     b.net.dial(id, at).await;
     assert_eq!(a.closed().await, (old, Why::Replaced));
     let (in_a, in_b) = (a.connected().await.0, b.connected().await.0);
     speak(&mut a, &mut b, (in_a, in_b)).await;
+    drop((end, first));
+    process.shutdown_background();
 }
 
 #[tokio::test]

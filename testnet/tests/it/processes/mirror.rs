@@ -54,7 +54,7 @@ pub(super) fn wait_for_exactly(home: &Home, versions: &[&str], others: &[&str]) 
 }
 
 /// Files of the blobs in a store.
-fn blobs(home: &Home) -> BTreeSet<PathBuf> {
+pub(super) fn blobs(home: &Home) -> BTreeSet<PathBuf> {
     let folders = fs::read_dir(home.path().join("store/blobs")).expect("a folder");
     let files = folders.flatten().flat_map(|folder| {
         let files = fs::read_dir(folder.path()).expect("a folder");

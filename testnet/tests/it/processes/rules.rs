@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::home::{Home, wait_until};
-use super::mirror::{WEIGHT, author, heavy_blobs, mirror, wait_for_exactly};
+use super::mirror::{WEIGHT, author, blobs, heavy_blobs, mirror, wait_for_exactly};
 
 /// What `mirror ARGS` answers.
 fn said(home: &Home, args: &[&str]) -> Value {
@@ -97,6 +97,57 @@ fn what_comes_is_said_before_it_is_fetched() {
         (&1.into(), &size.into())
     );
     wait_for_exactly(&site, &["0.2.0", "0.1.0"], &[]);
+}
+
+/// One file more than a manifest lists itself: their sizes are in a list that is fetched.
+const MANY: usize = 65;
+
+#[test]
+fn a_size_that_nobody_knows_here_is_said_and_not_fetched() {
+    let mut author = Home::new(true);
+    let package = author.package("0.1.0");
+    let names: Vec<String> = (0..MANY).map(|n| format!("part{n}")).collect();
+    for name in &names {
+        fs::write(Path::new(&package).join(name), name).expect("written");
+    }
+    let toml = Path::new(&package).join("skep.toml");
+    let text = fs::read_to_string(&toml).expect("read");
+    let include = format!("include = {names:?}\n\n[[object]]");
+    fs::write(&toml, text.replace("[[object]]", &include)).expect("written");
+    author.ok(&["publish", &package]);
+    author.start();
+    let site = Home::new(true);
+    site.ok(&["repo", "add", &author.ticket()]);
+    for (max, because) in [
+        (None, Value::Null),
+        (
+            Some("5G"),
+            "whether it fits is known once its list of files is here".into(),
+        ),
+    ] {
+        let line = ["add", "ana/*", "--dry-run"];
+        let max: Vec<&str> = max
+            .map(|max| ["--max", max])
+            .into_iter()
+            .flatten()
+            .collect();
+        let would = said(&site, &[&line[..], &max].concat());
+        assert_eq!(
+            (&would["fetch"], &would["unknown_sizes"]),
+            (&1.into(), &1.into())
+        );
+        assert_eq!(would["fetch_size"], 0);
+        assert_eq!(would["releases"][0]["because"], because);
+        assert_eq!(blobs(&site).len(), 0, "the list is not fetched either");
+    }
+    // What was used is here, and need only be offered.
+    site.ok(&["trust", "add", "ana/drop"]);
+    site.ok(&["get", "ana/drop"]);
+    let would = said(&site, &["add", "ana/*", "--dry-run"]);
+    assert_eq!(
+        (&would["fetch"], &would["unknown_sizes"]),
+        (&0.into(), &0.into())
+    );
 }
 
 #[test]

@@ -81,7 +81,6 @@ impl Answers {
             fetched_bytes: known.copied().fold(0, u64::saturating_add),
             unknown_sizes: sizes.iter().filter(|size| size.is_none()).count() as u64,
             no_room: change.no_room.len() as u64,
-            let_go: change.let_go.len() as u64,
             freed_bytes: freed.values().copied().fold(0, u64::saturating_add),
             releases: said
                 .map(|(at, line)| self.line_of_change(snapshot, change, *at, *line))
