@@ -180,6 +180,8 @@ fn what_goes_is_named_whether_a_rule_or_a_person_lets_it_go() {
     let last = foretold(&mirror, &["remove", "ana/drop"]);
     assert_eq!(let_go(&last), ["ana/drop@0.3.0"]);
     assert_eq!(last["freed"], 0);
+    let stays = "it is used here, so it stays, and is offered no more";
+    assert_eq!(last["releases"][0]["because"], stays);
     wait_until("one is left, for use", || heavy_blobs(&mirror) == 1);
     assert_eq!(mirror.ok(&["mirror"]), "");
 }

@@ -97,7 +97,14 @@ impl Answers {
         line: Line,
     ) -> MirrorLine {
         let mut said = self.line_of(snapshot, &change.repos, at, line);
+        let is_used = release_at(change, &at)
+            .here
+            .is_some_and(HoldingReason::is_used);
         match line.state {
+            State::Leaves { .. } if is_used => {
+                let why = "it is used here, so it stays, and is offered no more";
+                said.because = Some(why.to_owned());
+            }
             // Nobody has tried yet.
             State::Missing => said.because = None,
             State::Unsized => {
