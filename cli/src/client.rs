@@ -53,17 +53,18 @@ pub(crate) struct Client {
 impl Client {
     /// Talks to the node that runs, or runs one.
     pub(crate) async fn connect(session: &Session<'_>) -> Result<Self> {
-        Self::connect_with(session.global.offline, session).await
+        let around = Around::of(session.global.offline, session);
+        Self::connect_with(around, session).await
     }
 
     /// [`Client::connect`], without a network if the node is ours.
     pub(crate) async fn connect_offline(session: &Session<'_>) -> Result<Self> {
-        Self::connect_with(true, session).await
+        Self::connect_with(Around::of(true, session), session).await
     }
 
-    async fn connect_with(offline: bool, session: &Session<'_>) -> Result<Self> {
+    async fn connect_with(around: Around, session: &Session<'_>) -> Result<Self> {
         let mut waiting = None;
-        let found = Self::found_or_started(Around::of(offline, session), async |holder| {
+        let found = Self::found_or_started(around, async |holder| {
             let what = format!("waiting for {holder}, which uses the store");
             waiting
                 .get_or_insert_with(|| session.ui.progress(&what, None))
@@ -103,11 +104,15 @@ impl Client {
         }
     }
 
-    /// [`Client::connect`] for a command that only looks: where nothing is stored yet, nothing is
-    /// made in the home either.
+    /// [`Client::connect`] for a command that only looks: a node of its own carries out no mirror
+    /// rules, and where nothing is stored yet, nothing is made in the home either.
     pub(crate) async fn looking(session: &Session<'_>) -> Result<Self> {
         if session.home.store_dir().exists() {
-            return Self::connect(session).await;
+            let around = Around {
+                looks: true,
+                ..Around::of(session.global.offline, session)
+            };
+            return Self::connect_with(around, session).await;
         }
         if let Some(client) = Self::running(session).await? {
             return Ok(client);
@@ -118,6 +123,7 @@ impl Client {
         let socket = scratch.0.join("skep.sock");
         let config = Config {
             store: scratch.0.join("store"),
+            keeps_rules: false,
             ..alone(node_config_with(
                 key,
                 socket.clone(),
@@ -376,6 +382,8 @@ struct Around {
     given: Option<String>,
     /// A node of our own has no network.
     offline: bool,
+    /// A node of our own carries out no mirror rules.
+    looks: bool,
 }
 
 impl Around {
@@ -385,6 +393,7 @@ impl Around {
             env: session.env.clone(),
             given: session.global.node.clone(),
             offline,
+            looks: false,
         }
     }
 }

@@ -112,6 +112,9 @@ impl Home {
     /// Removes what commands that were killed had not finished to write: copies of private keys
     /// among it.
     pub(crate) fn clean_up(&self) {
+        if self.refuse_anothers().is_err() {
+            return;
+        }
         for dir in [self.keys_dir(), self.tips_dir(), self.repos_dir()] {
             clean_up_after(&dir, |_| true);
         }

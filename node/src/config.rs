@@ -18,6 +18,9 @@ pub struct Config {
     pub socket: PathBuf,
     /// The most that all releases together may have on disk, in bytes: rules give way to it.
     pub quota: Option<u64>,
+    /// Whether the rules are carried out: what they want is fetched, what they do not want let go. A
+    /// node for a command that only looks does neither.
+    pub keeps_rules: bool,
     /// Where peers may connect, TCP and QUIC each. Empty: nowhere; the node only dials.
     pub listen: Vec<SocketAddr>,
     /// Addresses that tickets name before those that are observed.

@@ -175,7 +175,9 @@ pub async fn start(config: Config) -> Result<Running, Error> {
         quota: config.quota,
         notes: notes.clone(),
     };
-    tasks.push(tokio::spawn(keeper.run(stopped.clone())));
+    if config.keeps_rules {
+        tasks.push(tokio::spawn(keeper.run(stopped.clone())));
+    }
     let path = config.socket.clone();
     let answers = Arc::new(Answers {
         config,

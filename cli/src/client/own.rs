@@ -62,7 +62,10 @@ pub(super) fn own_config(around: &Around) -> Result<Config> {
     let Around { home, env, .. } = around;
     let settings = config::Config::read(home, env)?;
     let key = Keys::of(home).node_key()?;
-    let config = node_config_with(key, home.create_socket_dir()?, home, env, &settings)?;
+    let config = Config {
+        keeps_rules: !around.looks,
+        ..node_config_with(key, home.create_socket_dir()?, home, env, &settings)?
+    };
     if around.offline {
         return Ok(alone(config));
     }
@@ -130,6 +133,7 @@ pub(super) fn node_config_with(
         gossip: settings.gossip.value,
         gateways: settings.gateways.value.clone(),
         quota: settings.quota.value.map(|quota| quota.0),
+        keeps_rules: true,
         seed: rand::random(),
         version: env!("CARGO_PKG_VERSION"),
         faults: faults.unwrap_or_default(),

@@ -82,12 +82,14 @@ impl<'a> Repos<'a> {
 
     /// Stops to follow.
     pub(crate) fn remove(&self, alias: &Name) -> Result<()> {
+        self.home.refuse_anothers()?;
         let path = self.path(alias);
         fs::remove_file(&path).map_err(|e| CliError::io("remove", &path, &e))
     }
 
     /// Gives a repository another alias.
     pub(crate) fn rename(&self, from: &Name, to: &Name) -> Result<()> {
+        self.home.refuse_anothers()?;
         let (old, new) = (self.path(from), self.path(to));
         fs::rename(&old, &new).map_err(|e| CliError::io("rename", &old, &e))
     }

@@ -26,8 +26,17 @@ impl Answers {
     pub(super) fn mirrored(&self) -> Mirror {
         let snapshot = self.node.snapshot();
         let size_of = |manifest: &Sha256| self.notes.size_bytes(manifest);
-        let (repos, other_bytes) = mirror::survey(&snapshot, &size_of);
-        let plan = mirror::plan(&repos, other_bytes, self.config.quota);
+        let (repos, plan, other_bytes) = loop {
+            let (repos, other_bytes) = mirror::survey(&snapshot, &size_of);
+            let plan = mirror::plan(&repos, other_bytes, self.config.quota);
+            let lines = plan.lines.iter();
+            let unsized_ = lines.filter(|(_, line)| line.state == State::Unsized);
+            let unsized_: Vec<At> = unsized_.map(|(at, _)| *at).collect();
+            // The keeper learns them too, but it may not run, or not have come to it.
+            if !self.measure(&snapshot, &repos, &unsized_) {
+                break (repos, plan, other_bytes);
+            }
+        };
         let mut lines: Vec<(At, Line)> = plan.lines.iter().map(|(at, line)| (*at, *line)).collect();
         lines.sort_by_key(|(at, line)| (line.state == State::Here, *at));
         let left_off = lines.len().saturating_sub(LINES_MAX);
@@ -56,10 +65,11 @@ impl Answers {
             State::Here => ("here", None),
             State::Missing | State::Unsized => {
                 let why = self.notes.why(&Wanted::of(repos, at));
-                (
-                    "missing",
-                    Some(why.unwrap_or("it is about to be fetched".to_owned())),
-                )
+                let otherwise = match self.config.keeps_rules {
+                    true => "it is about to be fetched",
+                    false => "it is fetched while a node runs",
+                };
+                ("missing", Some(why.unwrap_or(otherwise.to_owned())))
             }
             State::NoRoom(Limit::Quota) => (
                 "no-room",

@@ -37,7 +37,6 @@ impl About {
             | Request::Publish { repo, .. }
             | Request::Fetch { repo, .. }
             | Request::Admit { repo, .. }
-            | Request::PlanMirror { repo, .. }
             | Request::LetGo { repo, .. }
             | Request::Purge { repo } => Self::Reference(RepoRef::Id(*repo)),
             Request::Status
@@ -51,6 +50,8 @@ impl About {
             | Request::Addresses
             | Request::Doctor
             | Request::Mirror
+            // Rules may be written while what they are about is stopped.
+            | Request::PlanMirror { .. }
             | Request::Collect { .. }
             // Which repositories a file is of is known once it was read.
             | Request::CheckBundle { .. }

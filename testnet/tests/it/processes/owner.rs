@@ -106,8 +106,9 @@ fn root_asks_the_node_of_a_service_and_changes_nothing_beside_it() {
     let doctor = home.ok(&["doctor"]);
     assert!(doctor.contains("warn\thome\t"), "{doctor}");
     let rules = fs::read(home.path().join("repos.d/ana.toml")).expect("a file");
-    let lines: [&[&str]; 5] = [
+    let lines: [&[&str]; 6] = [
         &["mirror", "add", "ana/*"],
+        &["repo", "remove", "ana"],
         &["trust", "remove", "ana/ana"],
         &["repo", "create", "own"],
         &["key", "new"],

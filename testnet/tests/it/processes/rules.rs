@@ -178,10 +178,53 @@ fn what_goes_is_named_whether_a_rule_or_a_person_lets_it_go() {
     mirror.ok(&["trust", "add", "ana/drop"]);
     mirror.ok(&["get", "ana/drop"]);
     let last = foretold(&mirror, &["remove", "ana/drop"]);
-    assert_eq!(let_go(&last), ["ana/drop@0.3.0"]);
+    assert_eq!(let_go(&last), [""; 0]);
     assert_eq!(last["freed"], 0);
     let stays = "it is used here, so it stays, and is offered no more";
+    assert_eq!(last["releases"][0]["state"], "here");
     assert_eq!(last["releases"][0]["because"], stays);
     wait_until("one is left, for use", || heavy_blobs(&mirror) == 1);
     assert_eq!(mirror.ok(&["mirror"]), "");
+}
+
+/// The releases that a home holds, as its disk has them.
+fn holdings(home: &Home) -> Vec<String> {
+    let repos = fs::read_dir(home.path().join("store/repos")).expect("repositories");
+    let facts = repos
+        .flatten()
+        .map(|repo| repo.path().join("facts/holding"));
+    let names = facts.flat_map(|facts| fs::read_dir(facts).into_iter().flatten().flatten());
+    let mut names: Vec<String> = names
+        .map(|it| it.file_name().display().to_string())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn whoever_only_looks_carries_out_no_rule() {
+    let author = author(&["0.1.0", "0.2.0"]);
+    let mut mirror = mirror(&author.ticket(), &["--newest", "2"]);
+    wait_for_exactly(&mirror, &["0.1.0", "0.2.0"], &[]);
+    mirror.stop();
+    let held = holdings(&mirror);
+    assert_eq!(held.len(), 2);
+    // By hand, and no node has read it yet.
+    let file = mirror.path().join("repos.d/ana.toml");
+    let text = fs::read_to_string(&file).expect("a file");
+    let fewer = text.replace("newest = 2", "newest = 1");
+    assert_ne!(fewer, text);
+    fs::write(&file, fewer).expect("written");
+    let lines: [&[&str]; 4] = [
+        &["mirror", "add", "ana/zzz*", "--newest", "1", "--dry-run"],
+        &["mirror", "status"],
+        &["search", "drop"],
+        &["repo", "show", "ana"],
+    ];
+    for line in lines {
+        mirror.ok(line);
+        assert_eq!(holdings(&mirror), held, "{line:?}");
+    }
+    mirror.start();
+    wait_for_exactly(&mirror, &["0.2.0"], &["0.1.0"]);
 }

@@ -196,6 +196,11 @@ fn start(dirs: &[&Path]) -> Check {
         return Check::new(Mark::Warn, "start", text)
             .with_hint(format!("in a unit of the node, [Unit]: {line}"));
     };
+    // So systemd takes an empty file, and a link to `/dev/null`.
+    if std::fs::metadata(&unit).is_ok_and(|it| !it.is_file() || it.len() == 0) {
+        let text = format!("{} is masked: the node does not start", unit.display());
+        return Check::new(Mark::Warn, "start", text).with_hint(format!("systemctl unmask {UNIT}"));
+    }
     let says = |file: &&PathBuf| read_text(file, UNIT_BYTES_MAX).is_ok_and(|text| before(&text));
     let drop_ins = drop_ins(dirs);
     match std::iter::once(&unit).chain(&drop_ins).find(says) {
@@ -370,5 +375,14 @@ mod tests {
         // As the first unit counts, whatever others say.
         write("etc/skep.service", "[Unit]\n");
         assert_eq!(start(&dirs).mark, Mark::Warn);
+        // A unit that is masked never starts, whatever is added to it.
+        write("etc/skep.service.d/l3afd.conf", BEFORE);
+        assert_eq!(start(&dirs).mark, Mark::Ok);
+        let unit = etc.join("skep.service");
+        std::fs::remove_file(&unit).expect("removed");
+        std::os::unix::fs::symlink("/dev/null", &unit).expect("linked");
+        let found = start(&dirs);
+        assert!(found.found.contains("is masked"), "{}", found.found);
+        assert_eq!(found.mark, Mark::Warn);
     }
 }

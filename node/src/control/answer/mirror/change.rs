@@ -10,7 +10,7 @@ use super::{LINES_MAX, read};
 use crate::control::answer::{Answered, Answers, failed};
 use crate::core::HoldingReason;
 use crate::gc;
-use crate::mirror::{self, At, Change, Line, Release, State};
+use crate::mirror::{self, At, Change, Line, Release, Repo, State};
 use crate::release;
 use crate::snapshot::Snapshot;
 
@@ -36,20 +36,20 @@ impl Answers {
             let quota = self.config.quota;
             let change = mirror::change(&repos, (id, &file), &dropped, other_bytes, quota);
             // What has another size may leave room for others, which have none yet.
-            if !self.measure(&snapshot, &change) {
+            if !self.measure(&snapshot, &change.repos, &change.unsized_) {
                 return Ok(Response::MirrorChange(self.said(&snapshot, &change)));
             }
         }
     }
 
     /// Learns the sizes of what is to come from what is here; whether any was new. Nothing is fetched
-    /// for it: nobody has said yet that anything shall be.
-    fn measure(&self, snapshot: &Snapshot, change: &Change<'_>) -> bool {
+    /// for it: whoever looks has not said that anything shall be.
+    pub(super) fn measure(&self, snapshot: &Snapshot, repos: &[Repo<'_>], which: &[At]) -> bool {
         let mut learnt = false;
-        for at in &change.unsized_ {
-            let id = change.repos[at.repo].id;
-            let release = release_at(change, at);
-            let Some(repo) = snapshot.repo(&RepoRef::Id(id)) else {
+        for at in which {
+            let of = &repos[at.repo];
+            let release = &of.releases[at.release];
+            let Some(repo) = snapshot.repo(&RepoRef::Id(of.id)) else {
                 continue;
             };
             let which = (release.name, release.version);
@@ -102,6 +102,7 @@ impl Answers {
             .is_some_and(HoldingReason::is_used);
         match line.state {
             State::Leaves { .. } if is_used => {
+                "here".clone_into(&mut said.state);
                 let why = "it is used here, so it stays, and is offered no more";
                 said.because = Some(why.to_owned());
             }
