@@ -6,6 +6,10 @@ use skep_proto::bytes::{Error, Reader, Writer};
 use skep_proto::name::{Name, Version};
 use skep_proto::search::{Document, Kernels};
 
+/// What the array of a packed document has: its texts, then its lists of texts.
+const TEXTS: usize = 2;
+const LISTS: usize = 6;
+
 /// CBOR of a document's texts and lists, without its name, version and kernels: the index looks at
 /// those of packages that are not shown.
 #[derive(Debug)]
@@ -68,6 +72,3 @@ impl Packed {
         })
     }
 }
-
-const TEXTS: usize = 2;
-const LISTS: usize = 6;

@@ -63,12 +63,8 @@ impl Answers {
     }
 
     fn said(&self, snapshot: &Snapshot, change: &Change<'_>) -> MirrorChange {
-        let going = change.let_go.keys().filter_map(|at| {
-            let release = release_at(change, at);
-            // What is used as well stays for that.
-            let stays = release.here.is_some_and(HoldingReason::is_used);
-            (!stays).then_some((change.repos[at.repo].id, release.manifest))
-        });
+        let going = change.let_go.keys().filter(|at| !is_used(change, at));
+        let going = going.map(|at| (change.repos[at.repo].id, release_at(change, at).manifest));
         let freed = gc::freed(snapshot, &going.collect());
         let sizes = change.fetched.keys();
         let sizes: Vec<Option<u64>> = sizes.map(|at| release_at(change, at).size_bytes).collect();
@@ -97,11 +93,8 @@ impl Answers {
         line: Line,
     ) -> MirrorLine {
         let mut said = self.line_of(snapshot, &change.repos, at, line);
-        let is_used = release_at(change, &at)
-            .here
-            .is_some_and(HoldingReason::is_used);
         match line.state {
-            State::Leaves { .. } if is_used => {
+            State::Leaves { .. } if is_used(change, &at) => {
                 "here".clone_into(&mut said.state);
                 let why = "it is used here, so it stays, and is offered no more";
                 said.because = Some(why.to_owned());
@@ -116,6 +109,12 @@ impl Answers {
         }
         said
     }
+}
+
+/// What is used as well stays for that when no rule keeps it.
+fn is_used(change: &Change<'_>, at: &At) -> bool {
+    let here = release_at(change, at).here;
+    here.is_some_and(HoldingReason::is_used)
 }
 
 fn release_at<'c, 'a>(change: &'c Change<'a>, at: &At) -> &'c Release<'a> {
